@@ -1,0 +1,68 @@
+"""Files that are whole or absent: write under a temporary name, flush to disk, rename."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+
+@contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; what is written there takes the place of ``path`` when the block ends well.
+
+    The caller creates a file or a directory under the yielded name. On an error nothing of it stays and ``path`` is as
+    it was. A file is replaced in one rename. A directory cannot be: an old one is first renamed aside, so that a reader
+    sees the old, none, or the new one, never a mixture.
+
+    Args:
+        path: file or directory to write; its parent is created.
+
+    Yields:
+        Path to write to; it does not exist yet, and ends like ``path`` (``np.save`` adds no second suffix).
+
+    Raises:
+        OSError: if the place cannot be written.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with write_atomically(target) as draft:
+    ...     _ = draft.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        draft = workshop / target.name
+        yield draft
+        _flush(draft)
+        if target.is_dir():
+            os.rename(target, workshop / "replaced")
+        os.replace(draft, target)
+        _flush_directory(target.parent)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Ask the disk to keep a file, or every file under a directory."""
+    if path.is_dir():
+        for child in path.iterdir():
+            _flush(child)
+        _flush_directory(path)
+        return
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_directory(path: Path) -> None:
+    """Make renames inside a directory last; systems without directory handles do it on their own."""
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

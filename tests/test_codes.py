@@ -1,0 +1,103 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rshash.codes import MAX_BITS, check_codes, code_bytes, pack_codes, unpack_codes
+
+WIDTHS = [1, 7, 8, 9, 15, 16, 63, 64, 65, 127, 128, 129, 1000, 4096]
+
+
+@pytest.mark.parametrize("n_bits", WIDTHS)
+def test_bits_follow_the_sign_rule_and_the_stated_order(n_bits):
+    relaxed = np.random.default_rng(n_bits).standard_normal((5, n_bits))
+    relaxed[0, 0] = 0.0
+    codes = pack_codes(relaxed)
+    assert codes.shape == (5, code_bytes(n_bits))
+    assert codes.dtype == np.uint8
+    for row in range(5):
+        for bit in range(8 * codes.shape[1]):
+            expected = bit < n_bits and relaxed[row, bit] >= 0
+            assert codes[row, bit // 8] >> (7 - bit % 8) & 1 == expected
+
+
+@given(st.integers(1, 200), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_unpacking_is_the_inverse_of_packing(n_bits, n, seed):
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), (n, n_bits))
+    assert np.array_equal(unpack_codes(pack_codes(signs), n_bits), signs)
+    assert unpack_codes(pack_codes(signs), n_bits).dtype == np.int8
+
+
+def test_a_zero_and_a_negative_zero_are_ones():
+    assert pack_codes(np.array([[0.0, -0.0, -1e-30, 1e-30, -np.inf, np.inf, -1.0, -1.0]])).tolist() == [[0b11010100]]
+
+
+def test_torch_tensors_are_packed_and_viewed_without_a_copy():
+    torch = pytest.importorskip("torch")
+    relaxed = torch.tensor([[0.5, -0.5], [-0.5, 0.5]], requires_grad=True)
+    assert pack_codes(relaxed).tolist() == [[128], [64]]
+    codes = torch.zeros((4, 8), dtype=torch.uint8)
+    assert check_codes(codes).ctypes.data == codes.data_ptr()
+
+
+def test_checking_views_the_same_memory(tmp_path):
+    mapped = np.lib.format.open_memmap(tmp_path / "codes.npy", "w+", np.uint8, (10, 8))
+    assert np.shares_memory(check_codes(mapped), mapped)
+    strided = np.zeros((20, 16), np.uint8)[::-2, ::2]
+    assert np.shares_memory(check_codes(strided), strided)
+
+
+@pytest.mark.parametrize(
+    ("relaxed", "error", "message"),
+    [
+        (np.zeros(8), ValueError, "must have shape (N, n_bits), got (8,)"),
+        (np.zeros((2, 3, 4)), ValueError, "got (2, 3, 4)"),
+        (np.zeros((2, 0)), ValueError, "n_bits must be between 1 and 4096, got 0"),
+        (np.zeros((1, MAX_BITS + 1), np.float16), ValueError, "got 4097"),
+        (np.array([[1.0, 0.0], [np.nan, 1.0]]), ValueError, "hold NaN (first in row 1)"),
+        (np.zeros((1, 8), np.uint8), TypeError, "got dtype uint8"),
+        (np.zeros((1, 8), bool), TypeError, "0/1 bits must become -1/+1 first"),
+        (np.zeros((1, 8), complex), TypeError, "got dtype complex128"),
+        (np.array([["a"]]), TypeError, "got dtype <U1"),
+        ("text", TypeError, "must be an array, got str"),
+        ([[1.0], [1.0, 2.0]], ValueError, "rectangular"),
+    ],
+)
+def test_packing_refuses_what_has_no_sign(relaxed, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        pack_codes(relaxed)
+
+
+@pytest.mark.parametrize("n_bits", [0, -1, 4097])
+def test_widths_outside_the_range_are_refused(n_bits):
+    with pytest.raises(ValueError, match="n_bits must be between 1 and 4096"):
+        code_bytes(n_bits)
+
+
+@pytest.mark.parametrize("n_bits", [8.0, "8", True, None])
+def test_widths_that_are_no_integers_are_refused(n_bits):
+    with pytest.raises(TypeError, match="n_bits must be an integer"):
+        code_bytes(n_bits)
+
+
+def test_unpacking_refuses_pad_bits_that_are_set():
+    with pytest.raises(ValueError, match="bits set in the 4 pad bits behind bit 11"):
+        unpack_codes(np.array([[0, 1]], np.uint8), n_bits=12)
+
+
+@pytest.mark.parametrize(
+    ("codes", "n_bits", "error", "message"),
+    [
+        (np.zeros((2, 8), np.int8), None, TypeError, "must be packed codes of dtype uint8, got int8"),
+        (np.zeros((2, 8)), None, TypeError, "pack relaxed codes with rshash.pack_codes first"),
+        (np.zeros(8, np.uint8), None, ValueError, "must have shape (N, n_bytes), got (8,)"),
+        (np.zeros((2, 0), np.uint8), None, ValueError, "1 to 512 bytes per code, got 0"),
+        (np.zeros((2, 513), np.uint8), None, ValueError, "1 to 512 bytes per code, got 513"),
+        (np.zeros((2, 8), np.uint8), 128, ValueError, "have 8 bytes per code, expected 16 (n_bits=128)"),
+    ],
+)
+def test_checking_says_what_is_wrong(codes, n_bits, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        check_codes(codes, n_bits=n_bits)
