@@ -1,0 +1,1 @@
+"""In-memory results and indexes over packed codes."""

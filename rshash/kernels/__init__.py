@@ -1,0 +1,152 @@
+"""Packed codes in, ranked rows out: chooses which of the backends does the work.
+
+Every backend is a module with the two functions of `Backend` and returns the same bytes as the others.
+RSHASH_BACKEND forces one and then fails loudly; unset picks the first of `BACKENDS` that works.
+"""
+
+import os
+import warnings
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rshash.codes import Codes
+from rshash.names import unknown_name
+
+BACKENDS = ("native", "numba", "numpy")
+"""Best first."""
+
+Distances = NDArray[np.int32]
+Rows = NDArray[np.int64]
+Offsets = NDArray[np.int64]
+
+
+class Backend(Protocol):
+    """Exact search over packed codes; arguments are checked by the caller."""
+
+    def top_k(self, codes: Codes, queries: Codes, k: int, n_threads: int) -> tuple[Distances, Rows]:
+        """Return the k nearest rows of each query.
+
+        Args:
+            codes: (N, n_bytes) uint8, N >= 1, any strides.
+            queries: (Q, n_bytes) uint8.
+            k: 1..N.
+            n_threads: at least 1.
+
+        Returns:
+            distances (Q, k) int32 and rows (Q, k) int64, ascending (distance, row).
+        """
+
+    def within_radius(
+        self, codes: Codes, queries: Codes, radius: int, n_threads: int
+    ) -> tuple[Offsets, Distances, Rows]:
+        """Return every row at distance <= radius (0..8 * n_bytes) of each query.
+
+        Returns:
+            offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64; each query's hits in ascending
+            (distance, row).
+        """
+
+
+class Choice(NamedTuple):
+    """The backend that searches, and why those before it do not.
+
+    Attributes:
+        name: one of `BACKENDS`.
+        module: the backend itself.
+        rejected: name → reason, for every better backend that was passed over.
+    """
+
+    name: str
+    module: ModuleType
+    rejected: dict[str, str]
+
+
+def backend() -> Backend:
+    """Return the backend that RSHASH_BACKEND forces, or the best that works.
+
+    Raises:
+        ValueError: if RSHASH_BACKEND names no backend.
+        ImportError: if the forced backend does not work here.
+    """
+    return cast(Backend, _choose(os.environ.get("RSHASH_BACKEND", "")).module)
+
+
+def threads(n_threads: int | None = None) -> int:
+    """Return the number of threads: the argument, else RSHASH_NUM_THREADS, else this process's cores.
+
+    Raises:
+        TypeError: if ``n_threads`` is not an integer.
+        ValueError: if it, or RSHASH_NUM_THREADS, is not a positive integer.
+
+    >>> threads(2)
+    2
+    """
+    if n_threads is None:
+        text = os.environ.get("RSHASH_NUM_THREADS", "")
+        if not text:
+            return _cores()
+        if not text.strip().isdecimal() or int(text) < 1:
+            raise ValueError(f"RSHASH_NUM_THREADS must be a positive integer, got {text!r}")
+        return int(text)
+    if isinstance(n_threads, bool | np.bool_) or not isinstance(n_threads, int | np.integer):
+        raise TypeError(f"n_threads must be an integer, got {type(n_threads).__name__} {n_threads!r}")
+    if n_threads < 1:
+        raise ValueError(f"n_threads must be at least 1, got {n_threads}")
+    return int(n_threads)
+
+
+def describe() -> dict[str, Any]:
+    """Say what searches on this machine: backend, instruction set, threads, and why no better one was chosen.
+
+    Returns:
+        backend (str), simd (str or None), simd_available (list of str), threads (int) and rejected
+        (dict: name of a better backend → why it was passed over).
+
+    Raises:
+        ValueError, ImportError: as `backend`.
+
+    >>> sorted(describe())
+    ['backend', 'rejected', 'simd', 'simd_available', 'threads']
+    """
+    choice = _choose(os.environ.get("RSHASH_BACKEND", ""))
+    native = choice.module if choice.name == "native" else None
+    return {
+        "backend": choice.name,
+        "simd": native.simd() if native else None,
+        "simd_available": list(native.simd_levels()) if native else [],
+        "threads": threads(),
+        "rejected": dict(choice.rejected),
+    }
+
+
+@cache
+def _choose(forced: str) -> Choice:
+    """Import the forced backend, or the first that works; warn once about a native module that is broken."""
+    if forced:
+        if forced not in BACKENDS:
+            raise unknown_name("backend in RSHASH_BACKEND", forced, BACKENDS)
+        return Choice(forced, import_module(f"rshash.kernels.{forced}"), {})
+    rejected: dict[str, str] = {}
+    for name in BACKENDS:
+        try:
+            return Choice(name, import_module(f"rshash.kernels.{name}"), rejected)
+        except ModuleNotFoundError as error:
+            rejected[name] = str(error)
+        except ImportError as error:
+            rejected[name] = f"broken: {error}"
+            warnings.warn(
+                f"the {name} search backend is installed but broken ({error})", RuntimeWarning, stacklevel=3
+            )
+    raise ImportError(f"no search backend works: {rejected}")
+
+
+def _cores() -> int:
+    """Number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
