@@ -16,12 +16,14 @@ from rshash.search import search
 
 __version__ = "0.1.0"
 
-# Names that live behind an optional package: imported at first use, so that `import rshash` stays light.
+# Public name → (module, name there). Imported at first use, so that `import rshash` stays light and needs no extra.
 _LATER = {
-    "CrossModalHasher": "rshash.models.hasher",
-    "METHODS": "rshash.methods",
-    "evaluate": "rshash.evaluation",
-    "train": "rshash.training",
+    "Archive": ("rshash.archive.reader", "Archive"),
+    "CrossModalHasher": ("rshash.models.hasher", "CrossModalHasher"),
+    "METHODS": ("rshash.methods", "METHODS"),
+    "evaluate": ("rshash.evaluation", "evaluate"),
+    "open": ("rshash.archive.reader", "open_archive"),
+    "train": ("rshash.training", "train"),
 }
 
 __all__ = ["MAX_BITS", "Hits", "pack_codes", "search", "unpack_codes", *_LATER]
@@ -29,5 +31,10 @@ __all__ = ["MAX_BITS", "Hits", "pack_codes", "search", "unpack_codes", *_LATER]
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+        module, attribute = _LATER[name]
+        return getattr(import_module(module), attribute)
     raise AttributeError(f"module 'rshash' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]

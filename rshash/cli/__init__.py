@@ -1,0 +1,95 @@
+"""The command line: one file a verb, each parses, calls the library and prints.
+
+Results go to stdout (as JSON with ``--json``), progress and warnings to stderr. Exit codes: 0 done, 2 something about the
+input is wrong (one sentence says what), 130 interrupted.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+import rshash
+
+VERBS = {
+    "demo": "the main job end to end on embedded data: train, encode, index, search",
+    "train": "captioned images → a hasher",
+    "encode": "images or captions → packed codes in a .npy file",
+    "index": "images or captions → an archive that can be searched",
+    "search": "ask an archive with a sentence or an image",
+    "evaluate": "mAP@k, precision and recall of a hasher in all four directions",
+    "info": "versions, backend, instruction set, what is missing; or what a hasher or archive is",
+    "scenes": "write a captioned data set of generated aerial scenes",
+}
+"""Verb → one line of help. A verb lives in ``rshash.cli.<verb>`` and is imported when it is called, so that help and
+completion stay fast and a missing extra hurts only the verbs that need it."""
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Verbs(click.Group):
+    """Loads verbs when they are called and turns errors about the input into one sentence."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"rshash.cli.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (ValueError, TypeError, OSError, ImportError, IndexError) as error:
+            if os.environ.get("RSHASH_TRACEBACK") or isinstance(error, BrokenPipeError):
+                raise
+            refusal = click.ClickException(str(error) or type(error).__name__)
+            refusal.exit_code = EXIT_BAD_INPUT
+            raise refusal from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="See 'rshash VERB --help' for examples. RSHASH_TRACEBACK=1 shows where an error came from.",
+)
+@click.version_option(rshash.__version__, "-V", "--version", message="rshash %(version)s")
+def main() -> None:
+    """Turn remote-sensing images and captions into compact binary codes and search them exactly.
+
+    \b
+    Start here:
+      rshash demo                                    everything once, on generated scenes, in about two minutes
+      rshash info                                    what this machine can do
+    \b
+    Your own data:
+      rshash train --captions dataset.json --images images/ -o my.hasher
+      rshash index --hasher my.hasher --images images/ -o my.rshash
+      rshash search my.rshash "harbour with many ships" --picture hits.png
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code instead of leaving the process.
+
+    >>> run(["--version"])
+    rshash 0.1.0
+    0
+    """
+    try:
+        main(args=arguments, prog_name="rshash")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

@@ -1,0 +1,97 @@
+"""``rshash evaluate``: how well a hasher retrieves, in all four directions."""
+
+from pathlib import Path
+
+import click
+
+from rshash.cli import options
+
+
+@click.command()
+@options.hasher
+@options.data
+@click.option(
+    "--split",
+    type=click.Choice(options.SPLITS),
+    help="Which images ask and which answer.  [default: the split the hasher was trained on]",
+)
+@click.option("--split-seed", type=int, help="Seed of the DUCH split.  [default: as trained]")
+@click.option("-k", "ks", type=int, multiple=True, default=(1, 5, 10, 20), show_default=True, help="Cut; repeatable.")
+@click.option(
+    "--direction",
+    "directions",
+    type=click.Choice(["i2t", "t2i", "i2i", "t2t"]),
+    multiple=True,
+    help="Query modality 2 database modality; repeatable.  [default: all four]",
+)
+@click.option(
+    "--relevance",
+    type=click.Choice(["class", "pair"]),
+    help="What makes a hit relevant: the same class, or the same image.  [default: class where labels are given]",
+)
+@click.option(
+    "--use-captions",
+    type=click.Choice(["one", "all"]),
+    default="one",
+    show_default=True,
+    help="One caption an image (drawn as DUCH does) or all of them.",
+)
+@click.option("-o", "--output", type=options.PATH, help="Also write the report as JSON to this file.")
+@options.cache
+@options.device
+@options.quiet
+@options.as_json
+def command(
+    hasher_path: Path,
+    captions: Path | None,
+    images: Path | None,
+    on_bad: str,
+    split: str | None,
+    split_seed: int | None,
+    ks: tuple[int, ...],
+    directions: tuple[str, ...],
+    relevance: str | None,
+    use_captions: str,
+    output: Path | None,
+    cache_folder: Path | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure a hasher on the query and database halves of a captioned data set.
+
+    Three different numbers are called mAP@k in the literature; each has its own column. mAP@k counts hits inside rank k
+    only, DUCH mAP@k the first k relevant items wherever they rank, DJSRH mAP@k divides by the relevant hits found.
+
+    \b
+    Examples:
+      rshash evaluate --hasher my.hasher --captions dataset.json --images images/
+      rshash evaluate --hasher my.hasher --captions dataset.json --images images/ -k 20 -o report.json
+      rshash evaluate --hasher my.hasher --captions dataset.json --images images/ \\
+                      --split official --relevance pair --use-captions all
+    """
+    from rshash.evaluation import DIRECTIONS, evaluate
+    from rshash.models.hasher import CrossModalHasher
+
+    hasher = CrossModalHasher.load(hasher_path, device=device)
+    trained = hasher.provenance.get("split") or {"name": "duch", "seed": 42}
+    split = split or trained["name"]
+    split_seed = trained["seed"] if split_seed is None else split_seed
+    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
+    halves = options.make_split(dataset, split, split_seed)
+    options.warn_of_leaks(hasher, dataset, split, split_seed)
+    report = evaluate(
+        hasher,
+        dataset.subset(halves.query),
+        dataset.subset(halves.database),
+        directions=directions or DIRECTIONS,
+        ks=ks,
+        relevance=relevance,
+        captions=use_captions,
+        cache=options.open_cache(cache_folder),
+        progress=not quiet,
+    )
+    report.protocol["split"] = {"name": split, "seed": split_seed}
+    if output is not None:
+        report.save(output)
+    click.echo(report.to_json() if as_json else report.table())

@@ -1,0 +1,133 @@
+"""``rshash train``: captioned images → a hasher."""
+
+import json
+from pathlib import Path
+
+import click
+
+from rshash.cli import options
+
+
+@click.command()
+@options.data
+@click.option("--method", default="duch", show_default=True, help="Hashing method, a key of rshash.METHODS.")
+@click.option("--bits", type=int, default=64, show_default=True, help="Width of the codes, 1 to 4096.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of initialisation, batches and views.")
+@click.option("--epochs", type=int, help="Passes over the training images.  [default: the method's]")
+@click.option("--batch-size", type=int, help="Images a step.  [default: the method's]")
+@click.option(
+    "--image-encoder",
+    default="efficientnet-lite0",
+    show_default=True,
+    help="efficientnet-lite0 (pretrained) or small-cnn (needs no weights).",
+)
+@click.option(
+    "--caption-encoder",
+    default="minilm",
+    show_default=True,
+    help="minilm (pretrained) or bag-of-words (needs no weights).",
+)
+@click.option(
+    "--validation",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share of the training images kept aside to choose the best epoch; 0 keeps the last.",
+)
+@click.option(
+    "--option",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Setting of the method, repeatable, for example --option temperature=0.5. A wrong name lists the nearest.",
+)
+@options.split
+@options.split_seed
+@click.option("-o", "--output", type=options.PATH, required=True, help="Hasher to write, for example my.hasher.")
+@click.option("--overwrite", is_flag=True, help="Replace a hasher of that name.")
+@click.option("--checkpoints", type=options.PATH, help="Folder for the best and the last checkpoint.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --checkpoints.")
+@click.option("--log", type=options.PATH, help="File for one JSON line an epoch.")
+@options.cache
+@options.device
+@options.quiet
+@options.as_json
+def command(
+    captions: Path | None,
+    images: Path | None,
+    on_bad: str,
+    method: str,
+    bits: int,
+    seed: int,
+    epochs: int | None,
+    batch_size: int | None,
+    image_encoder: str,
+    caption_encoder: str,
+    validation: float,
+    settings: tuple[str, ...],
+    split: str,
+    split_seed: int,
+    output: Path,
+    overwrite: bool,
+    checkpoints: Path | None,
+    resume: bool,
+    log: Path | None,
+    cache_folder: Path | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a hasher on the training half of a captioned data set.
+
+    The query and database halves of the split are never seen. Features of the frozen encoders are computed once and
+    kept in the cache, so a second training starts at once.
+
+    \b
+    Examples:
+      rshash train --captions dataset_ucm.json --images images/ -o ucm64.hasher
+      rshash train --captions dataset_ucm.json --images images/ --bits 32 --seed 1 --split all -o all32.hasher
+      rshash train --captions dataset_ucm.json --images images/ --checkpoints run1 --resume -o ucm64.hasher
+    """
+    options.check_output(output, "hasher.json", overwrite)
+    if captions is None or images is None:
+        raise click.UsageError("training needs --captions FILE and --images FOLDER")
+    from rshash.training import train
+
+    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
+    halves = options.make_split(dataset, split, split_seed)
+    hasher = train(
+        dataset.subset(halves.train),
+        method=method,
+        n_bits=bits,
+        image_encoder=image_encoder,
+        caption_encoder=caption_encoder,
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation=validation,
+        cache=options.open_cache(cache_folder),
+        checkpoints=checkpoints,
+        resume=resume,
+        log=log,
+        progress=not quiet,
+        device=device,
+        options=dict(_setting(setting) for setting in settings),
+    )
+    hasher.provenance["split"] = {"name": split, "seed": split_seed, "data": dataset.fingerprint()}
+    hasher.save(output)
+    if as_json:
+        facts = {"hasher": str(output), "fingerprint": hasher.fingerprint, "provenance": hasher.provenance}
+        click.echo(json.dumps(facts, indent=2, default=str))
+    else:
+        click.echo(f"{output}: {hasher.n_bits}-bit {method} hasher, trained on {len(halves.train):,} images")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """Split NAME=VALUE; the value is JSON (numbers, true, false, lists) or else a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"--option takes NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

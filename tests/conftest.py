@@ -1,0 +1,22 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with scenes, a hasher trained on half of them for a few epochs and an archive of the rest."""
+    from click.testing import CliRunner
+
+    from rshash.cli import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    steps = [
+        f"scenes -n 160 --size 64 -o {folder}/scenes -q",
+        f"train --captions {folder}/scenes/captions.json --images {folder}/scenes/images --bits 32 --epochs 4 "
+        f"--image-encoder small-cnn --caption-encoder bag-of-words -o {folder}/a.hasher --cache {folder}/cache -q",
+        f"index --hasher {folder}/a.hasher --captions {folder}/scenes/captions.json --images {folder}/scenes/images "
+        f"--half database -o {folder}/a.rshash --cache {folder}/cache -q",
+    ]
+    for step in steps:
+        result = CliRunner().invoke(main, step.split())
+        assert result.exit_code == 0, result.output
+    return folder

@@ -1,0 +1,212 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rshash.cli import VERBS, main
+
+
+def rshash(*arguments):
+    """Run the command line on the words of one line and return its result."""
+    return CliRunner().invoke(main, [word for part in arguments for word in (part.split() if isinstance(part, str) else part)])
+
+
+def data_of(folder):
+    return f"--captions {folder}/scenes/captions.json --images {folder}/scenes/images --cache {folder}/cache -q"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_teaches_with_an_example(verb):
+    result = rshash(f"{verb} --help")
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"rshash {verb}" in result.output
+
+
+def test_help_lists_every_verb_and_where_to_start():
+    result = rshash("--help")
+    assert all(verb in result.output for verb in VERBS)
+    assert "Start here" in result.output
+
+
+def test_help_and_version_need_no_torch():
+    program = (
+        "import sys\nfrom rshash.cli import run\n"
+        "assert run(['--help']) == 0 and run(['search', '--help']) == 0 and run(['info']) == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_info_says_what_searches():
+    facts = json.loads(rshash("info --json").output)
+    assert facts["search"]["backend"] in ("native", "numba", "numpy")
+    assert facts["packages"]["numpy"] == np.__version__
+    assert "backend: " in rshash("info").output
+
+
+def test_info_names_the_command_that_brings_what_is_missing(monkeypatch):
+    from rshash.cli import info
+
+    monkeypatch.setattr(info, "find_spec", lambda module: None)
+    assert 'pip install "rshash[train]"' in rshash("info").output
+
+
+def test_info_describes_hashers_and_archives(trained):
+    hasher = json.loads(rshash(f"info --json {trained}/a.hasher").output)
+    archive = json.loads(rshash(f"info --json {trained}/a.rshash").output)
+    assert (hasher["n_bits"], hasher["image encoder"]) == (32, "small-cnn")
+    assert (archive["rows"], archive["kind"], archive["code bytes"]) == (64, "images", 64 * 4)
+    assert archive["provenance"]["hasher"] == hasher["fingerprint"]
+
+
+def test_search_ranks_hits_and_draws_them(trained, tmp_path):
+    from PIL import Image
+
+    result = rshash(f"search {trained}/a.rshash -k 3 --picture {tmp_path}/hits.png --json", ["two planes on a runway"])
+    assert result.exit_code == 0, result.output
+    hits = json.loads(result.output)["hits"]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
+    assert all(hit["captions"] and hit["source"].endswith(hit["id"]) for hit in hits)
+    with Image.open(tmp_path / "hits.png") as picture:
+        assert picture.width > 500
+
+
+def test_search_takes_an_image_that_finds_itself(trained):
+    item = json.loads((trained / "a.rshash" / "items.jsonl").read_text().splitlines()[5])
+    result = rshash(f"search {trained}/a.rshash --image {item['source']} -k 64")
+    assert result.exit_code == 0, result.output
+    zero = [line for line in result.output.splitlines() if "distance   0" in line]
+    assert any(item["id"] in line for line in zero)
+
+
+def test_search_within_a_radius_returns_every_near_row(trained):
+    result = json.loads(rshash(f"search {trained}/a.rshash --radius 32 --json", ["a harbour"]).output)
+    assert len(result["hits"]) == 64
+    assert "nothing within distance 0" in rshash(f"search {trained}/a.rshash --radius 0", ["zzz"]).output
+
+
+def test_an_archive_of_captions_answers_an_image_with_sentences(trained, tmp_path):
+    result = rshash(f"index --hasher {trained}/a.hasher {data_of(trained)} --of captions --half query -o {tmp_path}/c")
+    assert result.exit_code == 0, result.output
+    image = next((trained / "scenes" / "images").iterdir())
+    hits = json.loads(rshash(f"search {tmp_path}/c --image {image} -k 2 --json").output)["hits"]
+    assert all(hit["caption"] and "#" in hit["id"] for hit in hits)
+
+
+def test_encode_writes_the_codes_the_archive_holds(trained, tmp_path):
+    result = rshash(f"encode --hasher {trained}/a.hasher {data_of(trained)} -o {tmp_path}/codes.npy --json")
+    assert json.loads(result.output)["rows"] == 160
+    codes, ids = np.load(tmp_path / "codes.npy"), (tmp_path / "codes.ids.txt").read_text().split()
+    first = json.loads((trained / "a.rshash" / "items.jsonl").read_text().splitlines()[0])
+    assert np.array_equal(codes[ids.index(first["id"])], np.load(trained / "a.rshash" / "codes.npy")[0])
+
+
+def test_evaluate_prints_a_table_and_writes_json(trained, tmp_path):
+    result = rshash(f"evaluate --hasher {trained}/a.hasher {data_of(trained)} -k 5 -o {tmp_path}/r.json")
+    assert result.exit_code == 0, result.output
+    assert "DUCH mAP@5" in result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["protocol"]["split"] == {"name": "duch", "seed": 42}
+    assert report["n_queries"]["i2t"] == 16
+    assert 0.2 < report["scores"]["t2i"]["mAP@5"] <= 1
+
+
+def test_evaluate_warns_when_it_asks_trained_images(trained):
+    result = rshash(f"evaluate --hasher {trained}/a.hasher {data_of(trained)} -k 5 --split-seed 7")
+    assert "asks images it has seen" in result.stderr
+
+
+def test_training_twice_gives_the_same_hasher(trained, tmp_path):
+    arguments = (
+        f"train {data_of(trained)} --bits 32 --epochs 4 --image-encoder small-cnn --caption-encoder bag-of-words --json"
+    )
+    again = json.loads(rshash(f"{arguments} -o {tmp_path}/again.hasher").output)
+    first = json.loads(rshash(f"info --json {trained}/a.hasher").output)
+    assert again["fingerprint"] == first["fingerprint"]
+
+
+BAD = [
+    ("search {t}/nothing runway", "is no archive (no manifest.json in it): build one with rshash index"),
+    ("search {t}/a.hasher runway", "is no archive"),
+    ("search {t}/a.rshash runway -k 0", "k must be at least 1, got 0"),
+    ("search {t}/a.rshash runway -k 3 --radius 3", "k and radius were both given"),
+    ("search {t}/a.rshash runway --radius 33", "radius must be between 0 and 32, got 33"),
+    ("search {t}/a.rshash runway --threads 0", "n_threads must be at least 1, got 0"),
+    ("search {t}/a.rshash", "ask with a sentence or with --image FILE"),
+    ("search {t}/a.rshash --image {t}/scenes/captions.json", "captions.json"),
+    ("search {t}/a.rshash --image {t}/none.tif", "none.tif"),
+    ("info {t}/scenes", "is neither a hasher (hasher.json) nor an archive (manifest.json)"),
+    ("index --hasher {t}/a.rshash --images {t}/scenes/images -o {t}/new", "is not a hasher"),
+    ("index --hasher {t}/a.hasher --images {t}/none -o {t}/new", "none"),
+    ("index --hasher {t}/a.hasher -o {t}/new", "give --captions FILE, --images FOLDER, or both"),
+    ("index --hasher {t}/a.hasher --images {t}/scenes/images -o {t}/a.rshash", "exists: choose another name"),
+    ("index --hasher {t}/a.hasher --images {t}/scenes/images -o {t}/scenes --overwrite", "is something else"),
+    ("encode --hasher {t}/a.hasher --images {t}/scenes/images -o {t}/codes.bin", "must end in .npy"),
+    ("train --captions {t}/none.json --images {t}/scenes/images -o {t}/new", "none.json"),
+    ("train --captions {t}/scenes/captions.json -o {t}/new", "training needs --captions FILE and --images FOLDER"),
+    ("train {data} --method dutch -o {t}/new", "did you mean 'duch'"),
+    ("train {data} --bits 0 -o {t}/new", "n_bits must be between 1 and 4096, got 0"),
+    ("train {data} --image-encoder small-cmn -o {t}/new", "did you mean 'small-cnn'"),
+    ("train {data} --option temprature=1 -o {t}/new", "temperature"),
+    ("train {data} --option temperature -o {t}/new", "--option takes NAME=VALUE"),
+    ("evaluate --hasher {t}/a.hasher {data} -k 0", "k must be an integer of at least 1, got 0"),
+    ("scenes -n 5 -o {t}/scenes", "exists: choose another folder"),
+    ("demo -o {t}/scenes", "exists: choose another folder"),
+    ("serch", "No such command"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD, ids=[line.replace("{t}", "t") for line, _ in BAD])
+def test_bad_input_is_one_sentence_and_exit_code_2(trained, line, message):
+    before = sorted(path.name for path in trained.iterdir())
+    result = rshash(line.format(t=trained, data=data_of(trained)))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_an_archive_whose_hasher_has_other_bits_is_refused(trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained / "a.rshash", tmp_path / "b.rshash")
+    manifest = json.loads((tmp_path / "b.rshash" / "manifest.json").read_text()) | {"n_bits": 64}
+    (tmp_path / "b.rshash" / "manifest.json").write_text(json.dumps(manifest))
+    np.save(tmp_path / "b.rshash" / "codes.npy", np.zeros((64, 8), np.uint8))
+    result = rshash(f"search {tmp_path}/b.rshash runway")
+    assert result.exit_code == 2
+    assert "has codes of 64 bits but its hasher makes 32" in result.stderr
+
+
+def test_a_corrupt_hasher_is_refused(trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained / "a.hasher", tmp_path / "b.hasher")
+    weights = tmp_path / "b.hasher" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    result = rshash(f"evaluate --hasher {tmp_path}/b.hasher {data_of(trained)}")
+    assert result.exit_code == 2
+    assert "weights.safetensors is damaged" in result.stderr
+
+
+def test_the_demo_does_the_main_job(tmp_path):
+    result = rshash(f"demo --scenes 160 --epochs 6 --bits 32 -o {tmp_path}/demo -q --json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["mAP@20"]["t2i"] > 0.3
+    assert facts["times smaller"] > 100
+    assert (tmp_path / "demo" / "hits.png").stat().st_size > 10_000
+    search = rshash(f"search {tmp_path}/demo/demo.rshash -k 1", ["a roundabout"])
+    assert search.exit_code == 0, search.output
+
+
+def test_an_error_shows_its_place_on_request(monkeypatch, trained):
+    monkeypatch.setenv("RSHASH_TRACEBACK", "1")
+    result = rshash(f"search {trained}/nothing runway")
+    assert isinstance(result.exception, FileNotFoundError)

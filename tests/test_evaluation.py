@@ -1,0 +1,169 @@
+import json
+
+import numpy as np
+import pytest
+
+import naive_metrics
+from rshash.codes import pack_codes
+from rshash.data.dataset import CaptionDataset
+from rshash.evaluation import METRICS, QUERIES_AT_ONCE, Side, evaluate, measure, one_caption_each
+
+
+def some_side(n, seed, n_classes=4, n_bits=6):
+    rng = np.random.default_rng(seed)
+    codes = pack_codes(rng.standard_normal((n, n_bits)))
+    return Side(codes, rng.integers(0, n_classes, n), np.arange(n))
+
+
+def naive_ranking(side, query, group, own):
+    distance = [bin(int.from_bytes(bytes(row ^ query), "big")).count("1") for row in side.codes]
+    order = sorted((d, row) for row, d in enumerate(distance) if side.items[row] != own)
+    return [bool(side.groups[row] == group) for _, row in order]
+
+
+NAIVE = {
+    "mAP": naive_metrics.average_precision,
+    "DUCH mAP": naive_metrics.duch_average_precision,
+    "DJSRH mAP": naive_metrics.djsrh_average_precision,
+    "P": naive_metrics.precision_at_k,
+    "recall": naive_metrics.recall_at_k,
+    "R": naive_metrics.hit_at_k,
+}
+
+
+@pytest.mark.parametrize("same_modality", [False, True])
+def test_scores_equal_plain_loops(same_modality):
+    database = some_side(50, seed=1)
+    queries = Side(database.codes[:9], database.groups[:9], database.items[:9])
+    scores, _ = measure(queries, database, ks=[1, 5, 20], same_modality=same_modality)
+    for name, metric in NAIVE.items():
+        for k in (1, 5, 20):
+            expected = []
+            for code, group, item in zip(queries.codes, queries.groups, queries.items, strict=True):
+                ranking = naive_ranking(database, code, group, item if same_modality else None)
+                expected.append(metric(ranking, sum(ranking), k))
+            assert scores[f"{name}@{k}"] == pytest.approx(np.mean(expected)), (name, k)
+
+
+def test_scores_do_not_depend_on_how_many_queries_are_ranked_at_once():
+    queries, database = some_side(2 * QUERIES_AT_ONCE + 3, seed=2), some_side(40, seed=3)
+    scores, _ = measure(queries, database, ks=[5])
+    parts = [
+        measure(Side(*(part[row : row + 1] for part in (queries.codes, queries.groups, queries.items))), database, ks=[5])
+        for row in range(len(queries.codes))
+    ]
+    for column in scores:
+        assert scores[column] == pytest.approx(np.mean([part[column] for part, _ in parts]))
+
+
+def test_queries_without_relevant_items_are_counted():
+    queries, database = some_side(5, seed=4), some_side(20, seed=5)
+    lonely = Side(queries.codes, np.full(5, 99), queries.items)
+    scores, n_unanswerable = measure(lonely, database, ks=[1])
+    assert n_unanswerable == 5
+    assert set(scores.values()) == {0.0}
+
+
+class SignHasher:
+    """Codes that are told by the name of the image and the words of the caption: a hasher whose answers are known."""
+
+    n_bits = 8
+    fingerprint = "none"
+    provenance = {"method": "by hand"}
+
+
+def dataset(name="by hand", labels=(0, 0, 1, 1)):
+    captions = [("zero a", "zero b"), ("zero c",), ("one a",), ("one b", "one c", "one d")]
+    return CaptionDataset(
+        name, ["a", "b", "c", "d"], captions, labels=None if labels is None else np.array(labels), classes=["zero", "one"]
+    )
+
+
+@pytest.fixture
+def known_codes(monkeypatch):
+    """Encode class zero to 0 and class one to 255, whatever the modality."""
+    import rshash.encoding
+
+    def images(hasher, half, **_):
+        yield np.array([[0] if name in "ab" else [255] for name in half.ids], np.uint8)
+
+    def captions(hasher, half, **_):
+        yield np.array([[0] if "zero" in text else [255] for own in half.captions for text in own], np.uint8)
+
+    monkeypatch.setattr(rshash.encoding, "image_codes", images)
+    monkeypatch.setattr(rshash.encoding, "caption_codes", captions)
+
+
+@pytest.mark.usefixtures("known_codes")
+def test_a_perfect_hasher_scores_one_in_every_direction():
+    report = evaluate(SignHasher(), dataset(), dataset(), ks=[1, 3], captions="all", progress=False)
+    assert {direction: scores["mAP@3"] for direction, scores in report.scores.items()} == dict.fromkeys(
+        ["i2t", "t2i", "i2i", "t2t"], 1.0
+    )
+    assert report.n_queries == {"i2t": 4, "t2i": 7, "i2i": 4, "t2t": 7}
+    assert report.n_database == {"i2t": 7, "t2i": 4, "i2i": 4, "t2t": 7}
+
+
+@pytest.mark.usefixtures("known_codes")
+def test_pairs_are_relevant_where_there_are_no_classes():
+    report = evaluate(SignHasher(), dataset(labels=None), dataset(labels=None), captions="all", progress=False)
+    assert report.protocol["relevance"] == "pair"
+    assert "i2i" not in report.scores
+    # image b shares its code with images a and b: its one caption comes third, after the two of a
+    assert report.scores["i2t"]["R@1"] == pytest.approx(0.5)
+    assert report.n_unanswerable["t2t"] == 2  # images b and c have one caption each
+
+
+@pytest.mark.usefixtures("known_codes")
+def test_halves_with_different_numbers_of_captions_do_not_confuse_their_sentences():
+    half = dataset().subset([0, 1])
+    report = evaluate(SignHasher(), half, dataset(), directions=["t2t"], captions="all", progress=False)
+    assert report.n_unanswerable["t2t"] == 0
+    assert report.scores["t2t"]["recall@20"] == 1.0
+
+
+@pytest.mark.usefixtures("known_codes")
+def test_a_report_is_a_table_and_a_file(tmp_path):
+    report = evaluate(SignHasher(), dataset(), dataset(), ks=[1], progress=False)
+    head, *rows = report.table().splitlines()
+    assert head.split()[:3] == ["queries", "database", "mAP@1"]
+    assert [row.split()[0] for row in rows] == ["i2t", "t2i", "i2i", "t2t"]
+    report.save(tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["scores"] == report.scores
+    assert saved["protocol"]["ties"] == "by database row"
+    assert len(saved["scores"]["i2t"]) == len(METRICS)
+
+
+@pytest.mark.usefixtures("known_codes")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"directions": ["i2x"]}, "unknown direction 'i2x'"),
+        ({"relevance": "kind"}, "unknown relevance 'kind'"),
+        ({"captions": "two"}, "unknown captions 'two'"),
+        ({"ks": [0]}, "k must be an integer of at least 1, got 0"),
+    ],
+)
+def test_unknown_choices_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(SignHasher(), dataset(), dataset(), progress=False, **arguments)
+
+
+def test_labels_asked_of_data_without_them_are_refused():
+    with pytest.raises(ValueError, match="has none: use relevance='pair'"):
+        evaluate(SignHasher(), dataset(labels=None), dataset(), relevance="class")
+
+
+def test_an_empty_half_is_refused():
+    with pytest.raises(ValueError, match="the database half of by hand is empty"):
+        evaluate(SignHasher(), dataset(), dataset().subset([]))
+
+
+def test_one_caption_each_is_the_draw_of_duch():
+    from rshash.data.splits import duch_caption_choice
+
+    full = CaptionDataset("five", [str(n) for n in range(6)], [tuple("abcde")] * 6)
+    assert one_caption_each(full).captions == tuple(("abcde"[pick],) for pick in duch_caption_choice(6))
+    mixed = CaptionDataset("mixed", ["x", "y"], [(), ("only",)])
+    assert one_caption_each(mixed).captions == ((), ("only",))
