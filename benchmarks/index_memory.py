@@ -1,7 +1,7 @@
 """Peak memory of indexing N generated scenes: it should not grow with N.
 
-Each N runs in a process of its own, which does what ``rshash index`` does (render, encode, pack, append) with the encoders
-that need no weights and an untrained head.
+Each N runs in a process of its own, which does what ``rshash index`` does (render, encode, pack, append) with the
+encoders that need no weights and an untrained head.
 
     python benchmarks/index_memory.py 1000 10000 100000
 """
@@ -59,7 +59,9 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = json.loads(done.stdout)
         rate = row["scenes"] / row["seconds"]
-        print(f"{row['scenes']:>9,} {row['seconds']:>9.1f} {rate:>9.0f} {row['peak MiB']:>9.0f} {row['code bytes']:>11,}")
+        print(
+            f"{row['scenes']:>9,} {row['seconds']:>9.1f} {rate:>9.0f} {row['peak MiB']:>9.0f} {row['code bytes']:>11,}"
+        )
 
 
 if __name__ == "__main__":

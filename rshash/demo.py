@@ -1,6 +1,6 @@
 """The main job end to end on generated scenes: train → encode → index → search, with a picture of the hits.
 
-In: a folder and a seed. Out: `Demo`, and in the folder the scenes, the hasher, the archive, the report and ``hits.png``.
+In: a folder and a seed. Out: `Demo`, and in the folder the scenes, the hasher, the archive, the report, ``hits.png``.
 """
 
 import os
@@ -145,9 +145,7 @@ def draw_demo(target: Path, scenes: CaptionDataset, split: Split, asked: list[in
     for position, (row, sentence) in enumerate(zip(queries, sentences, strict=True)):
         distances, found = hits.of(position)
         tiles = [
-            Tile(
-                f"{rank}. distance {distance}", scenes.captions[hit][0], scenes.image(hit), labels[hit] == labels[row]
-            )
+            Tile(f"{rank}. distance {distance}", scenes.captions[hit][0], scenes.image(hit), labels[hit] == labels[row])
             for rank, (distance, hit) in enumerate(zip(distances, split.database[found], strict=True), start=1)
         ]
         rows.append((Tile("query", sentence), tiles))

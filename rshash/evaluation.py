@@ -157,8 +157,12 @@ def evaluate(
         for modality in sorted(modalities)
     }
     reports = {
-        direction: measure(sides["query", direction[0]], sides["database", direction[-1]], ks=ks,
-                           same_modality=direction[0] == direction[-1])
+        direction: measure(
+            sides["query", direction[0]],
+            sides["database", direction[-1]],
+            ks=ks,
+            same_modality=direction[0] == direction[-1],
+        )
         for direction in directions
         if not (relevance == "pair" and direction == "i2i")  # an image pairs with no other image
     }

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 @contextmanager
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; what is written there takes the place of ``path`` when the block ends well.
+    """Yield a temporary name; what is written there takes the place of ``path`` when the block ends well.
 
     The caller creates a file or a directory under the yielded name. On an error nothing of it stays and ``path`` is as
     it was. A file is replaced in one rename. A directory cannot be: an old one is first renamed aside, so that a reader

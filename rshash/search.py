@@ -19,8 +19,8 @@ def search(
 ) -> Hits:
     """Find the nearest codes of each query by Hamming distance, exactly.
 
-    Hits are in ascending distance, equal distances in ascending row: every backend, instruction set and number
-    of threads returns the same bytes.
+    Hits are in ascending distance, equal distances in ascending row: every backend, instruction set and
+    number of threads returns the same bytes.
 
     Args:
         codes: (N, n_bytes) uint8 packed codes, the database.

@@ -11,7 +11,9 @@ from rshash.cli import VERBS, main
 
 def rshash(*arguments):
     """Run the command line on the words of one line and return its result."""
-    return CliRunner().invoke(main, [word for part in arguments for word in (part.split() if isinstance(part, str) else part)])
+    return CliRunner().invoke(
+        main, [word for part in arguments for word in (part.split() if isinstance(part, str) else part)]
+    )
 
 
 def data_of(folder):

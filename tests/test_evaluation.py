@@ -49,7 +49,9 @@ def test_scores_do_not_depend_on_how_many_queries_are_ranked_at_once():
     queries, database = some_side(2 * QUERIES_AT_ONCE + 3, seed=2), some_side(40, seed=3)
     scores, _ = measure(queries, database, ks=[5])
     parts = [
-        measure(Side(*(part[row : row + 1] for part in (queries.codes, queries.groups, queries.items))), database, ks=[5])
+        measure(
+            Side(*(part[row : row + 1] for part in (queries.codes, queries.groups, queries.items))), database, ks=[5]
+        )
         for row in range(len(queries.codes))
     ]
     for column in scores:
@@ -75,7 +77,11 @@ class SignHasher:
 def dataset(name="by hand", labels=(0, 0, 1, 1)):
     captions = [("zero a", "zero b"), ("zero c",), ("one a",), ("one b", "one c", "one d")]
     return CaptionDataset(
-        name, ["a", "b", "c", "d"], captions, labels=None if labels is None else np.array(labels), classes=["zero", "one"]
+        name,
+        ["a", "b", "c", "d"],
+        captions,
+        labels=None if labels is None else np.array(labels),
+        classes=["zero", "one"],
     )
 
 

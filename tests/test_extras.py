@@ -11,5 +11,5 @@ def test_a_missing_package_names_the_command_that_brings_it():
 def test_a_broken_package_shows_its_own_error(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("import no_such_dependency")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportError, match="broken_package is installed but cannot be imported.*no_such_dependency"):
+    with pytest.raises(ImportError, match=r"broken_package is installed but cannot be imported.*no_such_dependency"):
         require("broken_package", "train")

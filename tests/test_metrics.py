@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 import naive_metrics as naive
 from rshash import metrics
 
-FUNCTIONS = ["average_precision", "duch_average_precision", "djsrh_average_precision", "precision_at_k", "recall_at_k", "hit_at_k"]
+FUNCTIONS = [
+    "average_precision",
+    "duch_average_precision",
+    "djsrh_average_precision",
+    "precision_at_k",
+    "recall_at_k",
+    "hit_at_k",
+]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

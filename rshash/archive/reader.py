@@ -90,8 +90,8 @@ class Archive:
         """Return packed codes of a query.
 
         Args:
-            query: a sentence, a list of sentences, an image (H, W, 3) uint8, or packed codes (Q, n_bytes) uint8, which are
-                checked and passed through.
+            query: a sentence, a list of sentences, an image (H, W, 3) uint8, or packed codes (Q, n_bytes) uint8, which
+                are checked and passed through.
 
         Returns:
             (Q, n_bytes) uint8.

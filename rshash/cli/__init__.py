@@ -1,7 +1,7 @@
 """The command line: one file a verb, each parses, calls the library and prints.
 
-Results go to stdout (as JSON with ``--json``), progress and warnings to stderr. Exit codes: 0 done, 2 something about the
-input is wrong (one sentence says what), 130 interrupted.
+Results go to stdout (as JSON with ``--json``), progress and warnings to stderr. Exit codes: 0 done, 2 something about
+the input is wrong (one sentence says what), 130 interrupted.
 """
 
 import os

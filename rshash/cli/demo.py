@@ -18,9 +18,7 @@ from rshash.cli import options
 )
 @options.quiet
 @options.as_json
-def command(
-    n_scenes: int, bits: int, seed: int, epochs: int | None, output: Path, quiet: bool, as_json: bool
-) -> None:
+def command(n_scenes: int, bits: int, seed: int, epochs: int | None, output: Path, quiet: bool, as_json: bool) -> None:
     """Train, encode, index and search on generated aerial scenes; ends with a picture of the hits.
 
     Needs no data, no weights and no network; takes about two minutes on two cores. What it leaves in the folder is what
@@ -64,10 +62,10 @@ def command(
 mAP@20     image → text {i2t:.3f}, text → image {t2i:.3f}
 memory     {len(demo.archive):,} scenes: {code_bytes:,} bytes of codes instead of {demo.feature_bytes:,} bytes of
            float32 features, {demo.feature_bytes / code_bytes:,.0f} times smaller
-time       {', '.join(f'{name} {seconds:.0f} s' for name, seconds in demo.seconds.items())}
-picture    {demo.folder / 'hits.png'}
+time       {", ".join(f"{name} {seconds:.0f} s" for name, seconds in demo.seconds.items())}
+picture    {demo.folder / "hits.png"}
 
 Go on with
-  rshash search {demo.folder / 'demo.rshash'} "{demo.query}" -k 5
-  rshash info {demo.folder / 'demo.hasher'}"""
+  rshash search {demo.folder / "demo.rshash"} "{demo.query}" -k 5
+  rshash info {demo.folder / "demo.hasher"}"""
     )

@@ -50,9 +50,7 @@ def command(path: Path | None, as_json: bool) -> None:
 
 def describe_machine() -> dict[str, Any]:
     """Return versions, the search backend and the state of every extra."""
-    missing = {
-        extra: [module for module in modules if find_spec(module) is None] for extra, modules in EXTRAS.items()
-    }
+    missing = {extra: [module for module in modules if find_spec(module) is None] for extra, modules in EXTRAS.items()}
     return {
         "rshash": rshash.__version__,
         "python": platform.python_version(),
@@ -62,7 +60,9 @@ def describe_machine() -> dict[str, Any]:
             module: _version(module) for module in ("numpy", *(m for modules in EXTRAS.values() for m in modules))
         },
         "missing": {
-            extra: f'{", ".join(modules)}: pip install "rshash[{extra}]"' for extra, modules in missing.items() if modules
+            extra: f'{", ".join(modules)}: pip install "rshash[{extra}]"'
+            for extra, modules in missing.items()
+            if modules
         },
     }
 

@@ -20,9 +20,7 @@ PATH = click.Path(path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
-hasher = click.option(
-    "--hasher", "hasher_path", type=PATH, required=True, help="Hasher that rshash train wrote."
-)
+hasher = click.option("--hasher", "hasher_path", type=PATH, required=True, help="Hasher that rshash train wrote.")
 device = click.option("--device", default="cpu", show_default=True, help="Torch device: cpu, cuda, cuda:1, …")
 cache = click.option(
     "--cache",
@@ -135,4 +133,6 @@ def warn_of_leaks(hasher: "CrossModalHasher", dataset: "CaptionDataset", split: 
             err=True,
         )
     elif split == "all" and trained["data"] == dataset.fingerprint():
-        click.echo("warning: the hasher was trained on all of this data; the figures are not of unseen images", err=True)
+        click.echo(
+            "warning: the hasher was trained on all of this data; the figures are not of unseen images", err=True
+        )

@@ -1,4 +1,4 @@
-"""What a search found: distances and ids of every query, as a table (top-k) or in compressed rows (radius)."""
+"""What a search found: distances and ids of each query, as a table (top-k) or in compressed rows (radius)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
