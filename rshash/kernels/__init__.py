@@ -130,7 +130,11 @@ def _choose(forced: str) -> Choice:
     if forced:
         if forced not in BACKENDS:
             raise unknown_name("backend in RSHASH_BACKEND", forced, BACKENDS)
-        return Choice(forced, import_module(f"rshash.kernels.{forced}"), {})
+        try:
+            return Choice(forced, import_module(f"rshash.kernels.{forced}"), {})
+        except ImportError as error:
+            remedy = 'pip install "rshash[numba]"' if forced == "numba" else "build it with RSHASH_BUILD=require"
+            raise ImportError(f"RSHASH_BACKEND={forced} does not work here ({error}): {remedy}") from error
     rejected: dict[str, str] = {}
     for name in BACKENDS:
         try:
@@ -139,9 +143,7 @@ def _choose(forced: str) -> Choice:
             rejected[name] = str(error)
         except ImportError as error:
             rejected[name] = f"broken: {error}"
-            warnings.warn(
-                f"the {name} search backend is installed but broken ({error})", RuntimeWarning, stacklevel=3
-            )
+            warnings.warn(f"the {name} search backend is installed but broken ({error})", RuntimeWarning, stacklevel=3)
     raise ImportError(f"no search backend works: {rejected}")
 
 

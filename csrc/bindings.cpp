@@ -1,0 +1,124 @@
+// Python binding: check, release the GIL, call. The only file here that knows Python.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "hamming.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using rshash::Simd;
+
+constexpr std::pair<Simd, const char*> kSimdNames[] = {
+    {Simd::portable, "portable"}, {Simd::avx2, "avx2"}, {Simd::avx512, "avx512"}};
+
+std::vector<std::string> simd_levels() {
+  std::vector<std::string> names;
+  for (const Simd simd : rshash::available_simd()) names.push_back(kSimdNames[static_cast<int>(simd)].second);
+  return names;
+}
+
+Simd parse_simd(const std::string& name) {
+  std::string known;
+  for (const Simd simd : rshash::available_simd()) {
+    if (name == kSimdNames[static_cast<int>(simd)].second) return simd;
+    known += std::string(known.empty() ? "" : ", ") + kSimdNames[static_cast<int>(simd)].second;
+  }
+  throw py::value_error("instruction set '" + name + "' is not available here; available are " + known);
+}
+
+rshash::CodesView view_codes(const py::array& codes, const std::string& name) {
+  if (!py::isinstance<py::array_t<std::uint8_t>>(codes)) throw py::type_error(name + " must be uint8");
+  if (codes.ndim() != 2) throw py::value_error(name + " must have shape (N, n_bytes)");
+  if (codes.shape(1) < 1 || codes.shape(1) > rshash::kMaxBytes || codes.shape(0) >= rshash::kMaxRows) {
+    throw py::value_error(name + " must have 1 to 512 bytes per code and fewer than 2^48 rows");
+  }
+  return {static_cast<const std::uint8_t*>(codes.data()), codes.shape(0), codes.shape(1), codes.strides(0),
+          codes.strides(1)};
+}
+
+/// Runs pending Python signal handlers, so that Ctrl-C ends a long search.
+bool interrupted() {
+  const py::gil_scoped_acquire gil;
+  return PyErr_CheckSignals() != 0;
+}
+
+rshash::RunOptions run_options(int n_threads, const std::string& simd) {
+  if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
+  return {parse_simd(simd), n_threads, interrupted};
+}
+
+/// Calls search() without the GIL; an interrupt leaves the exception that its signal handler raised.
+template <class Search>
+void run_without_gil(Search search) {
+  try {
+    const py::gil_scoped_release released;
+    search();
+  } catch (const rshash::Interrupted&) {
+    throw py::error_already_set();
+  }
+}
+
+/// A numpy array that owns the vector.
+template <class T>
+py::array_t<T> to_array(std::vector<T>&& values) {
+  auto owned = std::make_unique<std::vector<T>>(std::move(values));
+  const auto* data = owned->data();
+  const auto size = static_cast<py::ssize_t>(owned->size());
+  py::capsule owner(owned.get(), [](void* pointer) { delete static_cast<std::vector<T>*>(pointer); });
+  owned.release();
+  return py::array_t<T>(size, data, owner);
+}
+
+void check_pair(const rshash::CodesView& codes, const rshash::CodesView& queries) {
+  if (codes.n_rows < 1) throw py::value_error("codes must have at least one row");
+  if (codes.n_bytes != queries.n_bytes) throw py::value_error("queries and codes must have one width");
+}
+
+py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k, int n_threads,
+                const std::string& simd) {
+  const auto codes_view = view_codes(codes, "codes");
+  const auto queries_view = view_codes(queries, "queries");
+  check_pair(codes_view, queries_view);
+  if (k < 1 || k > codes_view.n_rows) throw py::value_error("k must be between 1 and the number of rows");
+  const auto options = run_options(n_threads, simd);
+  py::array_t<std::int32_t> distances({queries_view.n_rows, k});
+  py::array_t<std::int64_t> rows({queries_view.n_rows, k});
+  auto* distances_data = distances.mutable_data();
+  auto* rows_data = rows.mutable_data();
+  run_without_gil([&] { rshash::top_k(codes_view, queries_view, k, options, distances_data, rows_data); });
+  return py::make_tuple(distances, rows);
+}
+
+py::tuple within_radius(const py::array& codes, const py::array& queries, std::int32_t radius, int n_threads,
+                        const std::string& simd) {
+  const auto codes_view = view_codes(codes, "codes");
+  const auto queries_view = view_codes(queries, "queries");
+  check_pair(codes_view, queries_view);
+  if (radius < 0 || radius > 8 * codes_view.n_bytes) {
+    throw py::value_error("radius must be between 0 and 8 * n_bytes");
+  }
+  const auto options = run_options(n_threads, simd);
+  rshash::RadiusHits hits;
+  run_without_gil([&] { hits = rshash::within_radius(codes_view, queries_view, radius, options); });
+  return py::make_tuple(to_array(std::move(hits.offsets)), to_array(std::move(hits.distances)),
+                        to_array(std::move(hits.rows)));
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() = "Exact Hamming search over packed codes, compiled; see csrc/hamming.h.";
+  module.def("simd_levels", &simd_levels, "Instruction sets this processor runs, slowest first.");
+  module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("n_threads"),
+             py::arg("simd"), "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
+  module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
+             py::arg("n_threads"), py::arg("simd"),
+             "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");
+}

@@ -1,0 +1,35 @@
+// Which instruction sets this processor runs, and the kernels written for each.
+#include "kernel.h"
+
+namespace rshash {
+
+std::vector<Simd> available_simd() {
+  std::vector<Simd> found{Simd::portable};
+#ifdef RSHASH_X86
+  // The builtin also asks the operating system whether it saves the wide registers.
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(Simd::avx2);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq") &&
+      __builtin_cpu_supports("gfni")) {
+    found.push_back(Simd::avx512);
+  }
+#endif
+  return found;
+}
+
+Kernels kernels_for(Simd simd) {
+  switch (simd) {
+#ifdef RSHASH_X86
+    case Simd::avx512:
+      return {scan_popcount_avx512};
+    case Simd::avx2:
+      return {scan_popcount_avx2};
+#endif
+    default:
+      return {scan_popcount_portable};
+  }
+}
+
+}  // namespace rshash
