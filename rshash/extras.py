@@ -1,7 +1,6 @@
 """Optional packages: import one when it is needed, or say which pip command brings it."""
 
 import importlib
-from types import ModuleType
 from typing import Any
 
 EXTRAS = {
@@ -13,7 +12,7 @@ EXTRAS = {
 """Extra of this package → the modules it brings; `rshash info` walks it."""
 
 
-def require(module: str, extra: str) -> ModuleType | Any:
+def require(module: str, extra: str) -> Any:
     """Import an optional module.
 
     Args:
