@@ -1,0 +1,11 @@
+"""Images and captions → features → relaxed codes → packed codes.
+
+encoders   the interface of frozen encoders and their registry; `pretrained` and `seeded` implement it
+features   features of a whole data set, cached on disk
+heads      hash heads: features → relaxed codes
+hasher     CrossModalHasher: encoders and heads of both modalities, saved and loaded as one directory
+"""
+
+from rshash.extras import require
+
+require("torch", "train")

