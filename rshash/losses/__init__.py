@@ -1,0 +1,14 @@
+"""Losses: pure functions of relaxed codes, by family.
+
+Each returns one value per row of the batch (or per bit), not reduced: a method sums or averages them, with or without
+weights per pair. DUCH and its relatives sum; with Adam's weight decay the scale matters, so a method says which it is.
+
+contrastive    nt_xent
+adversarial    discriminator_loss, generator_loss, gradient_penalty
+quantization   quantization
+balance        bit_balance, code_balance
+"""
+
+from rshash.extras import require
+
+require("torch", "train")
