@@ -1,0 +1,76 @@
+"""The training pairs of a method: features of every view in memory, drawn into batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Features of B image-caption pairs.
+
+    Attributes:
+        rows: (B,) int64 position of each pair in the training set; addresses targets, weights and memory banks.
+        images: one (B, image dim) float32 for each image view.
+        captions: one (B, caption dim) float32 for each caption view, all of the same caption of the image.
+        labels: (B,) int64 classes, or None.
+    """
+
+    rows: Tensor
+    images: tuple[Tensor, ...]
+    captions: tuple[Tensor, ...]
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """Features of N images and of their captions, of all views.
+
+    Attributes:
+        images: one (N, image dim) float32 for each image view.
+        captions: one (M, caption dim) float32 for each caption view.
+        first_caption: (N + 1,) int64; the captions of image i are rows first_caption[i] to first_caption[i + 1].
+        chosen: (N,) int64 row of the one caption of each image, or None to draw one of its captions for each batch.
+        labels: (N,) int64 classes, or None.
+    """
+
+    images: tuple[Tensor, ...]
+    captions: tuple[Tensor, ...]
+    first_caption: NDArray[np.int64]
+    chosen: NDArray[np.int64] | None
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.first_caption) - 1
+
+    def batches(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Yield every pair once, shuffled; a last batch of one pair joins the one before it (batch norm needs two)."""
+        order = rng.permutation(len(self))
+        starts = list(range(0, len(self), batch_size))
+        if len(starts) > 1 and len(self) - starts[-1] == 1:
+            starts.pop()
+        for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
+            yield self.batch(order[start:stop], rng)
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Gather the pairs of the given images."""
+        if self.chosen is not None:
+            captions = self.chosen[rows]
+        else:
+            captions = rng.integers(self.first_caption[rows], self.first_caption[rows + 1])
+        device = self.images[0].device
+        image_index = torch.from_numpy(rows).to(device)
+        caption_index = torch.from_numpy(captions).to(device)
+        return Batch(
+            rows=image_index,
+            images=tuple(view[image_index] for view in self.images),
+            captions=tuple(view[caption_index] for view in self.captions),
+            labels=None if self.labels is None else self.labels[image_index],
+        )
