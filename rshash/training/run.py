@@ -1,0 +1,234 @@
+"""`train`: from a data set and the name of a method to a `CrossModalHasher`."""
+
+import copy
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import rshash
+from rshash.codes import code_bytes
+from rshash.data.dataset import CaptionDataset
+from rshash.data.splits import duch_caption_choice
+from rshash.methods import METHODS
+from rshash.methods.options import Options, parse_options
+from rshash.methods.pairs import TrainingPairs
+from rshash.models.cache import FeatureCache
+from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
+from rshash.models.features import caption_features, image_features
+from rshash.models.hasher import CrossModalHasher
+from rshash.names import unknown_name
+from rshash.training.checkpoint import BEST, State
+from rshash.training.loop import Loop
+from rshash.training.validation import Validation
+
+_CAPTION_SEED = 42  # of DUCH's draw of one caption for each image
+
+
+def train(
+    dataset: CaptionDataset,
+    *,
+    method: str = "duch",
+    n_bits: int = 64,
+    image_encoder: str = "efficientnet-lite0",
+    caption_encoder: str = "minilm",
+    seed: int = 0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation: float = 0.1,
+    cache: FeatureCache | str | os.PathLike[str] | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
+    seconds_between_checkpoints: float = 30.0,
+    resume: bool = False,
+    log: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    device: str = "cpu",
+    options: Mapping[str, Any] | None = None,
+) -> CrossModalHasher:
+    """Train a hasher.
+
+    The same arguments give the same weights, byte for byte, on the same machine at the same number of torch threads,
+    whether the run was interrupted and resumed or not.
+
+    Args:
+        dataset: training images, each with a caption; no other data is looked at.
+        method: key of `rshash.methods.METHODS`.
+        n_bits: width of the codes, 1..4096.
+        image_encoder: key of ``rshash.models.encoders.ENCODERS["image"]``.
+        caption_encoder: key of ``ENCODERS["caption"]``.
+        seed: of weights, order of batches, and the split of the validation part.
+        epochs: None takes the method's.
+        batch_size: pairs of a step; None takes the method's; more than there are makes one batch.
+        validation: share of the images that is held out and measured after every epoch, 0 for none.
+        cache: folder that keeps features between runs, or None.
+        checkpoints: folder for the state to resume from and for the best hasher.
+        seconds_between_checkpoints: least time between two; 0 saves after every epoch.
+        resume: go on from the checkpoint, if there is one; otherwise start.
+        log: JSONL file, one line an epoch: losses (mean over the pairs), learning rate, validation, seconds.
+        progress: show bars on stderr where that is a terminal.
+        device: torch device.
+        options: of the method, by the names of its options class.
+
+    Returns:
+        The hasher of the last epoch, or of the best with the option ``keep="best"``.
+
+    Raises:
+        ValueError: a name is unknown, an option ill-typed or out of range, the data too small or without captions.
+        TrainingDiverged: a loss is not finite (a ValueError).
+        ImportError: the package of an encoder is missing.
+        OSError: a folder or file cannot be written.
+    """
+    code_bytes(n_bits)
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    explicit = {"epochs": epochs, "batch_size": batch_size}
+    given = {**(options or {}), **{name: value for name, value in explicit.items() if value is not None}}
+    chosen = parse_options(METHODS[method].options, given)
+    if resume and checkpoints is None:
+        raise ValueError("resume needs the folder of checkpoints of the run to go on with")
+    if chosen.keep == "best" and validation == 0:
+        raise ValueError('keep="best" needs a validation part; give validation above 0')
+    train_rows, validation_rows = _split(dataset, validation, seed)
+    settings = {
+        "method": method,
+        "n_bits": n_bits,
+        "image_encoder": image_encoder,
+        "caption_encoder": caption_encoder,
+        "seed": seed,
+        "validation": validation,
+        "data": dataset.fingerprint(),
+        **json.loads(json.dumps(dataclasses.asdict(chosen))),
+    }
+
+    loaded = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
+    kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
+    features = _encode_views(dataset, *loaded, chosen, kept, progress)
+    pairs = features.rows(train_rows, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.default_rng([seed, 0]).integers(2**63)))
+        objective = METHODS[method].objective(pairs, n_bits, chosen).to(device)
+    provenance = {
+        "method": method,
+        "paper": METHODS[method].paper,
+        "options": dataclasses.asdict(chosen),
+        "seed": seed,
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint()},
+        "images": {"training": len(train_rows), "validation": len(validation_rows)},
+        "encoders": {encoder.name: encoder.version for encoder in loaded},
+        "versions": {
+            "rshash": rshash.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "torch_threads": torch.get_num_threads(),
+    }
+
+    def hasher(best: bool, state: State) -> CrossModalHasher:
+        heads = copy.deepcopy(objective.image_head), copy.deepcopy(objective.caption_head)
+        if best:
+            for head, weights in zip(heads, state.best_weights, strict=True):
+                head.load_state_dict(weights)
+        epoch, metrics = (state.best_epoch, state.best_validation) if best else (state.epoch, state.validation)
+        record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
+        return CrossModalHasher(*heads, image_encoder, caption_encoder, record, device)
+
+    held_out = features.validation(validation_rows) if len(validation_rows) else None
+    folder = None if checkpoints is None else Path(checkpoints)
+    loop = Loop(
+        objective,
+        settings,
+        validation=held_out,
+        checkpoints=folder,
+        seconds_between_checkpoints=seconds_between_checkpoints,
+        resume=resume,
+        log=log,
+        on_best=lambda state: hasher(True, state).save(folder / BEST) if folder else None,
+    )
+    return hasher(chosen.keep == "best", loop.run(progress))
+
+
+def _split(dataset: CaptionDataset, validation: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Check the data and return the rows to train on and those held out, each ascending."""
+    if not 0 <= validation < 1:
+        raise ValueError(f"validation is {validation}; expected a share of the images, 0 <= validation < 1")
+    bare = [name for name, captions in zip(dataset.ids, dataset.captions, strict=True) if not captions]
+    if bare:
+        raise ValueError(
+            f"{len(bare)} of {len(dataset)} images have no caption, the first is {bare[0]!r}; "
+            "train on a subset without them"
+        )
+    n_validation = round(validation * len(dataset))
+    if len(dataset) - n_validation < 2:
+        raise ValueError(f"{len(dataset)} images leave {len(dataset) - n_validation} to train on; expected 2 or more")
+    order = np.random.default_rng([seed, 2]).permutation(len(dataset))
+    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Features:
+    """Features of all views of a data set, before it is split.
+
+    Attributes:
+        images: one (N, image dim) for each image view.
+        captions: one (M, caption dim) for each caption view.
+        first_caption: (N + 1,) as in `TrainingPairs`.
+        one_caption: (N,) row of the one caption drawn for each image.
+        any_caption: whether training draws among all captions of an image instead.
+        labels: (N,) or None.
+    """
+
+    images: list[NDArray[np.float32]]
+    captions: list[NDArray[np.float32]]
+    first_caption: NDArray[np.int64]
+    one_caption: NDArray[np.int64]
+    any_caption: bool
+    labels: NDArray[np.int64] | None
+
+    def rows(self, rows: NDArray[np.int64], device: str) -> TrainingPairs:
+        """Gather the images of the given rows with all their captions."""
+        counts = np.diff(self.first_caption)[rows]
+        captions = np.concatenate([np.arange(*self.first_caption[row : row + 2]) for row in rows])
+        first = np.concatenate([[0], np.cumsum(counts)])
+        return TrainingPairs(
+            images=tuple(torch.from_numpy(view[rows]).to(device) for view in self.images),
+            captions=tuple(torch.from_numpy(view[captions]).to(device) for view in self.captions),
+            first_caption=first,
+            chosen=None if self.any_caption else first[:-1] + (self.one_caption - self.first_caption[:-1])[rows],
+            labels=None if self.labels is None else torch.from_numpy(self.labels[rows]).to(device),
+        )
+
+    def validation(self, rows: NDArray[np.int64]) -> Validation:
+        """Gather the original view of the images of the given rows with one caption each."""
+        labels = None if self.labels is None else self.labels[rows]
+        return Validation(self.images[0][rows], self.captions[0][self.one_caption[rows]], labels)
+
+
+def _encode_views(
+    dataset: CaptionDataset,
+    image_encoder: ImageEncoder,
+    caption_encoder: CaptionEncoder,
+    options: Options,
+    cache: FeatureCache | None,
+    progress: bool,
+) -> _Features:
+    """Encode every view that the options name."""
+    common: Any = {"cache": cache, "seed": options.view_seed, "progress": progress}
+    counts = np.array([len(captions) for captions in dataset.captions], dtype=np.int64)
+    first_caption = np.concatenate([[0], np.cumsum(counts)])
+    draw = duch_caption_choice(len(dataset), seed=_CAPTION_SEED)  # of 0..4, also where an image has fewer or more
+    return _Features(
+        images=[image_features(dataset, image_encoder, view, **common) for view in options.image_views],
+        captions=[caption_features(dataset, caption_encoder, view, **common) for view in options.caption_views],
+        first_caption=first_caption,
+        one_caption=first_caption[:-1] + draw % counts,
+        any_caption=options.captions == "any",
+        labels=dataset.labels,
+    )
