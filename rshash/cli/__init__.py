@@ -26,8 +26,13 @@ VERBS = {
 """Verb → one line of help. A verb lives in ``rshash.cli.<verb>`` and is imported when it is called, so that help and
 completion stay fast and a missing extra hurts only the verbs that need it."""
 
-EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+
+class _BadInput(click.ClickException):
+    """Something about the input is wrong."""
+
+    exit_code = 2
 
 
 class _Verbs(click.Group):
@@ -52,9 +57,7 @@ class _Verbs(click.Group):
         except (ValueError, TypeError, OSError, ImportError, IndexError) as error:
             if os.environ.get("RSHASH_TRACEBACK") or isinstance(error, BrokenPipeError):
                 raise
-            refusal = click.ClickException(str(error) or type(error).__name__)
-            refusal.exit_code = EXIT_BAD_INPUT
-            raise refusal from error
+            raise _BadInput(str(error) or type(error).__name__) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -25,9 +25,7 @@ from rshash.files import write_atomically
 @options.as_json
 def command(
     hasher_path: Path,
-    captions: Path | None,
-    images: Path | None,
-    on_bad: str,
+    source: options.DataSource,
     modality: str | None,
     output: Path,
     cache_folder: Path | None,
@@ -52,8 +50,8 @@ def command(
     if output.suffix != ".npy":
         raise click.UsageError(f"-o must end in .npy, got {output}")
     hasher = CrossModalHasher.load(hasher_path, device=device)
-    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
-    modality = modality or ("images" if images is not None else "captions")
+    dataset = source.read(progress=not quiet)
+    modality = modality or ("images" if source.images is not None else "captions")
     blocks = list(encode_rows(hasher, dataset, modality, cache=options.open_cache(cache_folder), progress=not quiet))
     codes = np.concatenate([block for block, _ in blocks])
     with write_atomically(output.with_suffix(".ids.txt")) as draft:

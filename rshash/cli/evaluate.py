@@ -43,9 +43,7 @@ from rshash.cli import options
 @options.as_json
 def command(
     hasher_path: Path,
-    captions: Path | None,
-    images: Path | None,
-    on_bad: str,
+    source: options.DataSource,
     split: str | None,
     split_seed: int | None,
     ks: tuple[int, ...],
@@ -77,7 +75,7 @@ def command(
     trained = hasher.provenance.get("split") or {"name": "duch", "seed": 42}
     split = split or trained["name"]
     split_seed = trained["seed"] if split_seed is None else split_seed
-    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
+    dataset = source.read(progress=not quiet)
     halves = options.make_split(dataset, split, split_seed)
     options.warn_of_leaks(hasher, dataset, split, split_seed)
     report = evaluate(

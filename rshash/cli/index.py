@@ -32,9 +32,7 @@ from rshash.cli import options
 @options.as_json
 def command(
     hasher_path: Path,
-    captions: Path | None,
-    images: Path | None,
-    on_bad: str,
+    source: options.DataSource,
     modality: str,
     half: str | None,
     output: Path,
@@ -60,7 +58,7 @@ def command(
     from rshash.models.hasher import CrossModalHasher
 
     hasher = CrossModalHasher.load(hasher_path, device=device)
-    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
+    dataset = source.read(progress=not quiet)
     if half is not None:
         trained = hasher.provenance.get("split")
         if trained is None:

@@ -1,22 +1,27 @@
 """Options that several verbs share, and the data set they add up to."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rshash.files import write_atomically
+
 if TYPE_CHECKING:
     from rshash.data.dataset import CaptionDataset
+    from rshash.data.report import OnBad
     from rshash.data.splits import Split
     from rshash.models.cache import FeatureCache
     from rshash.models.hasher import CrossModalHasher
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 SPLITS = ("duch", "official", "all")
 PATH = click.Path(path_type=Path)
+PROBLEMS_SHOWN = 10
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
@@ -28,13 +33,6 @@ cache = click.option(
     type=PATH,
     envvar="RSHASH_CACHE",
     help="Folder that keeps encoder features between runs.  [default: $RSHASH_CACHE or ~/.cache/rshash]",
-)
-on_bad = click.option(
-    "--on-bad",
-    type=click.Choice(["refuse", "skip"]),
-    default="refuse",
-    show_default=True,
-    help="What to do about unreadable images and faulty captions: stop with their names, or report and skip them.",
 )
 split = click.option(
     "--split",
@@ -49,37 +47,65 @@ split_seed = click.option(
 )
 
 
-def data(command: Command) -> Command:
-    """Add the options that name a data set: ``--captions``, ``--images``, ``--on-bad``."""
+@dataclass(frozen=True)
+class DataSource:
+    """The data set that ``--captions``, ``--images`` and their companions name."""
+
+    captions: Path | None
+    images: Path | None
+    on_bad: "OnBad"
+    report: Path | None
+
+    def read(self, progress: bool) -> "CaptionDataset":
+        """Read the data set, decode every image once, and tell on stderr what was left out.
+
+        Raises:
+            click.UsageError: if neither captions nor images are named.
+            ValueError, OSError: if the data cannot be read, or has faults and ``on_bad`` is "refuse".
+        """
+        from rshash.data.captions import read_captions, read_image_folder
+
+        if self.captions is not None:
+            dataset = read_captions(self.captions, self.images, on_bad=self.on_bad)
+        elif self.images is not None:
+            dataset = read_image_folder(self.images, on_bad=self.on_bad)
+        else:
+            raise click.UsageError("give --captions FILE, --images FOLDER, or both")
+        if self.images is not None:
+            dataset = dataset.check_images(on_bad=self.on_bad, progress=progress)
+        lines = [str(problem) for problem in dataset.report]
+        for line in lines[:PROBLEMS_SHOWN]:
+            click.echo(f"left out: {line}", err=True)
+        if len(lines) > PROBLEMS_SHOWN:
+            click.echo(f"left out: {len(lines) - PROBLEMS_SHOWN} more; --report FILE lists all", err=True)
+        if self.report is not None:
+            with write_atomically(self.report) as draft:
+                draft.write_text(json.dumps(dataset.report.to_json(), indent=2) + "\n", encoding="utf-8")
+        return dataset
+
+
+def data(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a data set; the command receives them as one ``source``."""
+
+    @wraps(command)
+    def gather(captions: Path | None, images: Path | None, on_bad: "OnBad", report: Path | None, **others: Any) -> Any:
+        return command(source=DataSource(captions, images, on_bad, report), **others)
+
+    wrapped: Callable[..., Any] = gather
     for option in (
-        on_bad,
+        click.option("--report", type=PATH, help="Write what was left out, and why, to this JSON file."),
+        click.option(
+            "--on-bad",
+            type=click.Choice(["refuse", "skip"]),
+            default="refuse",
+            show_default=True,
+            help="What to do about unreadable images and faulty captions: stop with their names, or leave them out.",
+        ),
         click.option("--images", type=PATH, help="Folder of the images."),
         click.option("--captions", type=PATH, help="Caption file, Karpathy-style JSON (dataset_*.json)."),
     ):
-        command = option(command)
-    return command
-
-
-def read_data(captions: Path | None, images: Path | None, on_bad: str, progress: bool) -> "CaptionDataset":
-    """Read the data set that ``--captions`` and ``--images`` name, and report what was skipped on stderr.
-
-    Raises:
-        click.UsageError: if neither is given.
-        ValueError, OSError: if the data cannot be read, or has faults and ``on_bad`` is "refuse".
-    """
-    from rshash.data.captions import read_captions, read_image_folder
-
-    if captions is not None:
-        dataset = read_captions(captions, images, on_bad=on_bad)
-    elif images is not None:
-        dataset = read_image_folder(images, on_bad=on_bad)
-    else:
-        raise click.UsageError("give --captions FILE, --images FOLDER, or both")
-    if images is not None:
-        dataset = dataset.check_images(on_bad=on_bad, progress=progress)
-    if len(dataset.report):
-        click.echo(str(dataset.report), err=True)
-    return dataset
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def make_split(dataset: "CaptionDataset", split: str, seed: int) -> "Split":

@@ -53,9 +53,7 @@ from rshash.cli import options
 @options.quiet
 @options.as_json
 def command(
-    captions: Path | None,
-    images: Path | None,
-    on_bad: str,
+    source: options.DataSource,
     method: str,
     bits: int,
     seed: int,
@@ -89,11 +87,11 @@ def command(
       rshash train --captions dataset_ucm.json --images images/ --checkpoints run1 --resume -o ucm64.hasher
     """
     options.check_output(output, "hasher.json", overwrite)
-    if captions is None or images is None:
+    if source.captions is None or source.images is None:
         raise click.UsageError("training needs --captions FILE and --images FOLDER")
     from rshash.training import train
 
-    dataset = options.read_data(captions, images, on_bad, progress=not quiet)
+    dataset = source.read(progress=not quiet)
     halves = options.make_split(dataset, split, split_seed)
     hasher = train(
         dataset.subset(halves.train),

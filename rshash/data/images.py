@@ -123,9 +123,9 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return np.repeat(stretch(np.asarray(image))[:, :, None], 3, axis=2)
     if image.has_transparency_data:
-        pixels: Any = np.asarray(image.convert("RGBA"))
-        alpha = pixels[:, :, 3:].astype(np.uint16)
-        return ((pixels[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
+        pixels = np.asarray(image.convert("RGBA"), dtype=np.uint16)
+        pixels = (pixels[:, :, :3] * pixels[:, :, 3:] + 127) // 255
+        return pixels.astype(np.uint8)
     return np.array(image.convert("RGB"))
 
 
@@ -154,8 +154,8 @@ def stretch(grey: np.ndarray) -> np.ndarray:
     if low == high:
         return np.zeros(grey.shape, np.uint8)
     values = np.where(np.isfinite(values), values, low)
-    scaled = np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0
-    return (scaled + 0.5).astype(np.uint8)
+    scaled: np.ndarray = np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0 + 0.5
+    return scaled.astype(np.uint8)
 
 
 def _reason(error: Exception) -> str:
