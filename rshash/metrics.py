@@ -120,7 +120,7 @@ def precision_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([0.5])
     """
     hits, _ = _check(relevant, n_relevant, k)
-    return hits[:, :k].mean(axis=1, dtype=np.float64)
+    return _divide(hits[:, :k].sum(axis=1), np.full(len(hits), min(k, hits.shape[1])))
 
 
 def recall_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -162,7 +162,8 @@ def hit_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([1., 0.])
     """
     hits, _ = _check(relevant, n_relevant, k)
-    return hits[:, :k].any(axis=1).astype(np.float64)
+    found: PerQuery = np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+    return found
 
 
 def _check(relevant: Any, n_relevant: Any, k: int) -> tuple[Relevance, NDArray[np.int64]]:
@@ -185,10 +186,11 @@ def _check(relevant: Any, n_relevant: Any, k: int) -> tuple[Relevance, NDArray[n
 
 def _precisions(hits: Relevance) -> NDArray[np.float64]:
     """Return the precision at every rank, (Q, n_ranked)."""
-    ranks = np.arange(1, hits.shape[1] + 1)
-    return np.asarray(np.cumsum(hits, axis=1) / ranks)
+    precisions: NDArray[np.float64] = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
+    return precisions
 
 
 def _divide(sums: NDArray[Any], counts: NDArray[Any]) -> PerQuery:
     """Divide, giving 0 where there is nothing to divide by."""
-    return np.divide(sums, counts, out=np.zeros(len(sums), np.float64), where=counts > 0)
+    quotients: PerQuery = np.divide(sums, counts, out=np.zeros(len(sums), np.float64), where=counts > 0)
+    return quotients
