@@ -4,6 +4,7 @@ import pytest
 from rshash.data.dataset import CaptionDataset
 from rshash.encoding import caption_codes, encode_rows, image_codes
 from rshash.models.cache import FeatureCache
+from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.hasher import CrossModalHasher
 from rshash.models.heads import HashHead
 
@@ -25,7 +26,8 @@ def hasher():
     import torch
 
     torch.manual_seed(0)
-    return CrossModalHasher(HashHead(560, 24, 16), HashHead(1024, 24, 16), "small-cnn", "bag-of-words")
+    dims = load_image_encoder("small-cnn").dim, load_caption_encoder("bag-of-words").dim
+    return CrossModalHasher(*(HashHead(dim, 24, 16) for dim in dims), "small-cnn", "bag-of-words")
 
 
 @pytest.fixture

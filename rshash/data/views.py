@@ -118,3 +118,6 @@ CAPTION_VIEWS: Mapping[str, CaptionView] = {
     "drop_words": drop_words,
 }
 """Name → view, as `IMAGE_VIEWS`."""
+
+VERSION = 1
+"""Changes whenever a view would give something else: features cached under the old one are then computed anew."""

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rshash.data.views import VERSION
 from rshash.files import write_atomically
 from rshash.models.encoders import CaptionEncoder, ImageEncoder
 
@@ -47,6 +48,7 @@ class FeatureCache:
             "preprocessing": encoder.preprocessing,
             "dim": encoder.dim,
             "view": view,
+            "view_version": 0 if view == "original" else VERSION,
             "seed": 0 if view == "original" else seed,
         }
         return Shelf(self.folder, about)
