@@ -67,3 +67,8 @@ def test_substitution_keeps_the_number_of_words_and_the_punctuation():
 
 def test_no_word_is_its_own_synonym():
     assert all(word not in others and others for word, others in SYNONYMS.items())
+
+
+def test_there_is_becomes_it_is_but_there_are_stays():
+    assert CAPTION_VIEWS["rule_based"]("There is x .", np.random.default_rng(0)).startswith("It is")
+    assert "It are" not in CAPTION_VIEWS["rule_based"]("There are two xs here .", np.random.default_rng(0))
