@@ -43,7 +43,7 @@ def test_rows_captions_classes_and_splits_are_read_in_order(write):
     file, folder = write(
         row("b.png", " a plane ", "two planes", split="train", classname="runway"),
         row("a.png", "a ship", split="test", classname="harbour"),
-        row("c.png", "a tree", split="restval", classname="runway"),
+        row("c.png", "a tree", classname="runway"),
     )
     data = read_captions(file, folder)
     assert (data.name, data.ids) == ("small", ("b.png", "a.png", "c.png"))
@@ -84,6 +84,8 @@ BAD_ROWS = [
     ({"filename": "str.png", "sentences": "text"}, "str.png", 'expected a list under "sentences", got str'),
     (row("blank.png", " ", ""), "blank.png", "caption 0 is ' '"),
     (row("number.png", 5, None, ["x"]), "number.png", "caption 0 is 5"),
+    (row("half.png", "a pla\ud83dne"), "half.png", "caption 0 is 'a pla\\ud83dne'"),
+    (row("half\udc00.tif", "x"), "half", "no valid Unicode"),
 ]
 
 
@@ -98,6 +100,14 @@ def test_bad_rows_are_named_and_skipped_or_refused(write, bad, name, reason):
     assert data.ids == ("good.png",)
     assert name in str(data.report)
     assert json.dumps(data.report.to_json())
+
+
+def test_a_split_of_another_name_is_reported_and_the_image_kept(write):
+    file, _ = write(row("a.tif", "x", split="tain"), row("b.tif", "y", split=["test"]), row("c.tif", "z", split="val"))
+    data = read_captions(file)
+    assert data.splits == (None, None, "val")
+    assert "a.tif: split: 'tain' is none of train, val, test" in str(data.report)
+    assert len(data.report) == 2
 
 
 def test_one_bad_caption_does_not_cost_the_others(write):
@@ -145,6 +155,20 @@ def test_files_of_another_kind_are_refused(tmp_path, text, message):
         read_captions(tmp_path / "x.json", on_bad="skip")
 
 
+def test_a_refusal_stays_short_however_much_is_wrong(write):
+    file, folder = write(*(row(f"{number}.tif", "x") for number in range(500)))
+    for on_bad in ("refuse", "skip"):
+        with pytest.raises(ValueError, match=r"0\.tif: image: no such file; .*; … 497 more") as refusal:
+            read_captions(file, folder, on_bad=on_bad)
+        assert len(str(refusal.value)) < 500
+
+
+def test_a_byte_order_mark_is_passed_over(write):
+    file, _ = write(row("a.tif", "x"))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_captions(file).ids == ("a.tif",)
+
+
 def test_a_missing_file_or_folder_is_named(tmp_path, write):
     with pytest.raises(OSError, match=r"none\.json"):
         read_captions(tmp_path / "none.json")
@@ -180,6 +204,7 @@ def test_a_folder_is_read_sorted_and_recursively(tmp_path):
     for name in ("b.png", "a/z.png", "a/c.JPG"):
         write_image(tmp_path / "images" / name)
     (tmp_path / "images" / "notes.txt").write_text("")
+    (tmp_path / "images" / "._b.png").write_text("left by another system")
     (tmp_path / "images" / "broken.png").write_text("not an image")
     with pytest.raises(ValueError, match=r"broken\.png: image: not an image"):
         read_image_folder(tmp_path / "images")
@@ -206,6 +231,9 @@ def test_a_subset_keeps_everything_of_its_rows():
     assert data.subset(range(3)).fingerprint() == data.fingerprint()
     with pytest.raises(IndexError, match="row 3 is outside the 3 images of d"):
         data.subset([3])
+    assert len(data.subset([])) == 0
+    with pytest.raises(TypeError, match="rows are bool, expected integers"):
+        data.subset(np.array([True, False, True]))
 
 
 def test_the_content_of_an_image_is_its_key(tmp_path):

@@ -25,6 +25,7 @@ from rshash.data.report import DataReport, OnBad, Problem
 
 SPLITS = ("train", "val", "test")
 _CLASS_IN_NAME = re.compile(r"([A-Za-z]+)_\d+\.\w+")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def read_captions(
@@ -52,10 +53,11 @@ def read_captions(
     rows = _rows_of(file)
     problems: list[Problem] = []
     kept = list(_usable(rows, folder, problems))
+    splits = [_split(row, name, problems) for name, _, row in kept]
     report = DataReport(tuple(problems))
     report.refuse(str(file), on_bad)
     if not kept:
-        raise ValueError(f"{file} has no usable row; {report}")
+        raise ValueError(f"{file} has no usable row: {report.summary()}")
     names = [name for name, _, _ in kept]
     labels, classes = _labels([row for _, _, row in kept], names)
     if labels is None and any(row.get("classname") for _, _, row in kept):
@@ -67,7 +69,7 @@ def read_captions(
         [captions for _, captions, _ in kept],
         labels=labels,
         classes=classes,
-        splits=[row["split"] if row.get("split") in SPLITS else None for _, _, row in kept],
+        splits=splits,
         folder=folder,
         report=report,
     )
@@ -77,7 +79,7 @@ def read_image_folder(folder: str | os.PathLike[str], *, on_bad: OnBad = "refuse
     """Read the images of a folder and the folders below it, sorted by name; there are no captions.
 
     Args:
-        folder: where to look; files with other suffixes than `IMAGE_SUFFIXES` are passed over.
+        folder: where to look; files with other suffixes than `IMAGE_SUFFIXES` and hidden ones are passed over.
         on_bad: what to do about files that are no images: "refuse" raises, "skip" leaves them out.
 
     Raises:
@@ -88,7 +90,7 @@ def read_image_folder(folder: str | os.PathLike[str], *, on_bad: OnBad = "refuse
     names = sorted(
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     problems, good = [], []
     for name in names:
@@ -100,14 +102,14 @@ def read_image_folder(folder: str | os.PathLike[str], *, on_bad: OnBad = "refuse
     report = DataReport(tuple(problems))
     report.refuse(str(root), on_bad)
     if not good:
-        raise ValueError(f"{root} holds no usable image ({', '.join(sorted(IMAGE_SUFFIXES))}); {report}")
+        raise ValueError(f"{root} holds no usable image ({', '.join(sorted(IMAGE_SUFFIXES))}); {report.summary()}")
     return CaptionDataset(root.name, good, [()] * len(good), folder=root, report=report)
 
 
 def _rows_of(file: Path) -> list[Any]:
     """Return the list under "images", whatever its entries are."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
         raise ValueError(f"{file} is not a JSON file: {error}") from None
     rows = content.get("images") if isinstance(content, dict) else None
@@ -151,6 +153,8 @@ def _reason_against_name(name: str, seen: set[str]) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         return "the file name leaves the image folder"
+    if not _is_unicode(name):
+        return "the file name is no valid Unicode"
     return "the file name came before" if name in seen else ""
 
 
@@ -161,10 +165,25 @@ def _usable_captions(name: str, sentences: Any, problems: list[Problem]) -> Iter
         return
     for number, sentence in enumerate(sentences):
         caption = sentence.get("raw") if isinstance(sentence, dict) else None
-        if isinstance(caption, str) and caption.strip():
+        if isinstance(caption, str) and caption.strip() and _is_unicode(caption):
             yield caption.strip()
         else:
             problems.append(Problem(name, "caption", f"caption {number} is {caption!r}, expected a sentence"))
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether a string can be written: JSON may hold half a surrogate pair, which no file or tokenizer takes."""
+    return _HALF_PAIR.search(text) is None
+
+
+def _split(row: dict[str, Any], name: str, problems: list[Problem]) -> str | None:
+    """Return the official split of a row, None where it is unmarked; a mark of another name is noted."""
+    mark = row.get("split")
+    if mark is None or mark in SPLITS:
+        return mark
+    reason = f"{mark!r} is none of {', '.join(SPLITS)}; the image belongs to no official split"
+    problems.append(Problem(name, "split", reason, declared=True))
+    return None
 
 
 def _labels(rows: list[dict[str, Any]], names: list[str]) -> tuple[np.ndarray | None, list[str]]:

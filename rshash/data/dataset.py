@@ -98,8 +98,12 @@ class CaptionDataset:
 
         Raises:
             IndexError: if a row is outside the data set.
+            TypeError: if rows are no integers; of a mask of booleans take ``np.flatnonzero``.
         """
-        chosen = [int(row) for row in rows]
+        numbers = np.asarray(rows)
+        if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+            raise TypeError(f"rows are {numbers.dtype}, expected integers; of a mask take numpy.flatnonzero")
+        chosen: list[int] = numbers.tolist()
         for row in chosen:
             if not 0 <= row < len(self):
                 raise IndexError(f"row {row} is outside the {len(self)} images of {self.name}")

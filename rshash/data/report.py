@@ -17,7 +17,7 @@ class Problem:
         id: file name of the image, or the number of the row where there is none.
         what: ``"row"``, ``"image"``, ``"caption"``, ``"class"`` or ``"split"``.
         reason: what was expected and what came.
-        declared: the data set itself says so (``image_available: false``); never a ground to refuse.
+        declared: worth knowing but no fault (``image_available: false``, a split of another name); never refused.
     """
 
     id: str
@@ -52,6 +52,11 @@ class DataReport:
         head = f"{len(self)} problem{'s' if len(self) > 1 else ''}"
         return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
 
+    def summary(self) -> str:
+        """The first three problems on one line, for an error message."""
+        first = "; ".join(str(problem) for problem in self.problems[:3]) or "no problems"
+        return first + (f"; … {len(self) - 3} more" if len(self) > 3 else "")
+
     def to_json(self) -> list[dict[str, str | bool]]:
         """The problems as plain dictionaries, ready for ``json.dump``."""
         return [asdict(problem) for problem in self.problems]
@@ -66,5 +71,5 @@ class DataReport:
             raise ValueError(f'on_bad is {on_bad!r}, expected "refuse" or "skip"')
         bad = [problem for problem in self.problems if not problem.declared]
         if bad and on_bad == "refuse":
-            named = "; ".join(str(problem) for problem in bad[:3]) + ("; …" if len(bad) > 3 else "")
+            named = DataReport(tuple(bad)).summary()
             raise ValueError(f'{source} has {len(bad)} bad entries ({named}); mend them or pass on_bad="skip"')
