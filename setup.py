@@ -12,14 +12,16 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCES = ["bindings", "hamming", "parallel", "popcount_portable", "simd"]
-X86_SOURCES = ["popcount_avx2", "popcount_avx512"]
+SOURCES = ["bindings", "hamming", "parallel", "popcount_portable", "scan", "simd", "sliced_portable"]
+X86_SOURCES = ["popcount_avx2", "popcount_avx512", "sliced_avx2", "sliced_avx512"]
 AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "vbmi", "vpopcntdq")] + ["-mgfni"]
 # GCC 12 takes the undefined vectors of its own intrinsics for uninitialized ones (GCC bug 105593).
 AVX512_FLAGS += ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
 UNIT_FLAGS = {
     "popcount_avx2.cpp": ["-mavx2", "-mpopcnt"],
     "popcount_avx512.cpp": AVX512_FLAGS,
+    "sliced_avx2.cpp": ["-mavx2"],
+    "sliced_avx512.cpp": AVX512_FLAGS,
 }
 
 

@@ -15,22 +15,29 @@ namespace {
 
 using rshash::Simd;
 
-constexpr std::pair<Simd, const char*> kSimdNames[] = {
-    {Simd::portable, "portable"}, {Simd::avx2, "avx2"}, {Simd::avx512, "avx512"}};
+constexpr const char* kSimdNames[] = {"portable", "avx2", "avx512"};       // in the order of Simd
+constexpr const char* kPlanNames[] = {"automatic", "popcount", "sliced"};  // in the order of Plan
 
 std::vector<std::string> simd_levels() {
   std::vector<std::string> names;
-  for (const Simd simd : rshash::available_simd()) names.push_back(kSimdNames[static_cast<int>(simd)].second);
+  for (const Simd simd : rshash::available_simd()) names.push_back(kSimdNames[static_cast<int>(simd)]);
   return names;
 }
 
 Simd parse_simd(const std::string& name) {
   std::string known;
   for (const Simd simd : rshash::available_simd()) {
-    if (name == kSimdNames[static_cast<int>(simd)].second) return simd;
-    known += std::string(known.empty() ? "" : ", ") + kSimdNames[static_cast<int>(simd)].second;
+    if (name == kSimdNames[static_cast<int>(simd)]) return simd;
+    known += std::string(known.empty() ? "" : ", ") + kSimdNames[static_cast<int>(simd)];
   }
   throw py::value_error("instruction set '" + name + "' is not available here; available are " + known);
+}
+
+rshash::Plan parse_plan(const std::string& name) {
+  for (int plan = 0; plan < 3; ++plan) {
+    if (name == kPlanNames[plan]) return static_cast<rshash::Plan>(plan);
+  }
+  throw py::value_error("plan must be automatic, popcount or sliced, got '" + name + "'");
 }
 
 rshash::CodesView view_codes(const py::array& codes, const std::string& name) {
@@ -49,9 +56,9 @@ bool interrupted() {
   return PyErr_CheckSignals() != 0;
 }
 
-rshash::RunOptions run_options(int n_threads, const std::string& simd) {
+rshash::RunOptions run_options(int n_threads, const std::string& simd, const std::string& plan) {
   if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
-  return {parse_simd(simd), n_threads, interrupted};
+  return {parse_simd(simd), parse_plan(plan), n_threads, interrupted};
 }
 
 /// Calls search() without the GIL; an interrupt leaves the exception that its signal handler raised.
@@ -82,12 +89,12 @@ void check_pair(const rshash::CodesView& codes, const rshash::CodesView& queries
 }
 
 py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k, int n_threads,
-                const std::string& simd) {
+                const std::string& simd, const std::string& plan) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
   if (k < 1 || k > codes_view.n_rows) throw py::value_error("k must be between 1 and the number of rows");
-  const auto options = run_options(n_threads, simd);
+  const auto options = run_options(n_threads, simd, plan);
   py::array_t<std::int32_t> distances({queries_view.n_rows, k});
   py::array_t<std::int64_t> rows({queries_view.n_rows, k});
   auto* distances_data = distances.mutable_data();
@@ -97,14 +104,14 @@ py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k
 }
 
 py::tuple within_radius(const py::array& codes, const py::array& queries, std::int32_t radius, int n_threads,
-                        const std::string& simd) {
+                        const std::string& simd, const std::string& plan) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
   if (radius < 0 || radius > 8 * codes_view.n_bytes) {
     throw py::value_error("radius must be between 0 and 8 * n_bytes");
   }
-  const auto options = run_options(n_threads, simd);
+  const auto options = run_options(n_threads, simd, plan);
   rshash::RadiusHits hits;
   run_without_gil([&] { hits = rshash::within_radius(codes_view, queries_view, radius, options); });
   return py::make_tuple(to_array(std::move(hits.offsets)), to_array(std::move(hits.distances)),
@@ -117,8 +124,9 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "Exact Hamming search over packed codes, compiled; see csrc/hamming.h.";
   module.def("simd_levels", &simd_levels, "Instruction sets this processor runs, slowest first.");
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("n_threads"),
-             py::arg("simd"), "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
+             py::arg("simd"), py::arg("plan") = "automatic",
+             "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
   module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
-             py::arg("n_threads"), py::arg("simd"),
+             py::arg("n_threads"), py::arg("simd"), py::arg("plan") = "automatic",
              "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");
 }

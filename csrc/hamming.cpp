@@ -2,18 +2,13 @@
 #include "hamming.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
-#include "kernel.h"
 #include "parallel.h"
-#include "selector.h"
+#include "scan.h"
 
 namespace rshash {
 namespace {
-
-/// Bytes of codes in a tile: they stay in the level-1 cache while every query looks at them.
-constexpr std::int64_t kTileBytes = 16 << 10;
 
 /// Memory the candidates of a top-k search may take at once; more queries are searched in blocks.
 /// A radius search takes what its hits need.
@@ -33,69 +28,6 @@ struct Wanted {
 
 /// The k of a radius search: no row is beaten by others.
 constexpr std::int64_t kAllRows = std::numeric_limits<std::int64_t>::max() / 4;
-
-std::int64_t tile_rows(std::int64_t n_bytes) { return std::max<std::int64_t>(kTileBytes / n_bytes, 64); }
-
-/// The database as tiles of dense rows: where rows are dense already the tile lies in place, else it is
-/// copied.
-class TileReader {
- public:
-  explicit TileReader(const CodesView& codes) : codes_(codes) {
-    if (!dense()) copy_.resize(tile_rows(codes.n_bytes) * codes.n_bytes);
-  }
-
-  Tile read(std::int64_t first_row, std::int64_t n_rows) {
-    const std::uint8_t* rows = codes_.data + first_row * codes_.row_stride;
-    if (!dense()) rows = gather(rows, n_rows);
-    return {rows, static_cast<std::uint32_t>(n_rows), static_cast<std::uint32_t>(codes_.n_bytes)};
-  }
-
- private:
-  bool dense() const { return codes_.row_stride == codes_.n_bytes && codes_.column_stride == 1; }
-
-  const std::uint8_t* gather(const std::uint8_t* rows, std::int64_t n_rows) {
-    for (std::int64_t row = 0; row < n_rows; ++row) {
-      const std::uint8_t* from = rows + row * codes_.row_stride;
-      std::uint8_t* to = copy_.data() + row * codes_.n_bytes;
-      if (codes_.column_stride == 1) {
-        std::memcpy(to, from, codes_.n_bytes);
-      } else {
-        for (std::int64_t byte = 0; byte < codes_.n_bytes; ++byte)
-          to[byte] = from[byte * codes_.column_stride];
-      }
-    }
-    return copy_.data();
-  }
-
-  const CodesView& codes_;
-  std::vector<std::uint8_t> copy_;
-};
-
-/// Queries of one block, each padded with zero bytes for the kernels.
-class QueryBlock {
- public:
-  QueryBlock(const CodesView& queries, std::int64_t first, std::int64_t n_queries)
-      : stride_((queries.n_bytes + kQueryPadding - 1) / kQueryPadding * kQueryPadding),
-        bytes_(n_queries * stride_) {
-    for (std::int64_t query = 0; query < n_queries; ++query) {
-      const std::uint8_t* from = queries.data + (first + query) * queries.row_stride;
-      for (std::int64_t byte = 0; byte < queries.n_bytes; ++byte) {
-        bytes_[query * stride_ + byte] = from[byte * queries.column_stride];
-      }
-    }
-  }
-
-  const std::uint8_t* operator[](std::int64_t query) const { return bytes_.data() + query * stride_; }
-
- private:
-  std::int64_t stride_;
-  std::vector<std::uint8_t> bytes_;
-};
-
-/// Half-open range of rows or queries.
-struct Range {
-  std::int64_t first, last;
-};
 
 /// Part `part` of `n_parts` of 0 .. n, cut at multiples of `grain`.
 Range cut(std::int64_t n, std::int64_t part, std::int64_t n_parts, std::int64_t grain) {
@@ -118,23 +50,6 @@ struct Grid {
 
   int n_parts() const { return static_cast<int>(n_row_parts * n_query_parts); }
 };
-
-/// Offers every row of `rows` to the selectors of `queries`.
-void scan(const CodesView& codes, Range rows, const QueryBlock& block, Range queries, const Kernels& kernels,
-          Selector* selectors, StopSign& stop, bool is_calling_thread) {
-  TileReader tiles(codes);
-  const std::int64_t step = tile_rows(codes.n_bytes);
-  std::vector<Candidate> found(step + kCandidateSlack);
-  for (std::int64_t row = rows.first; row < rows.last; row += step) {
-    if (stop.raised(is_calling_thread)) return;
-    const Tile tile = tiles.read(row, std::min(step, rows.last - row));
-    for (std::int64_t query = queries.first; query < queries.last; ++query) {
-      Selector& selector = selectors[query - queries.first];
-      const std::size_t n_found = kernels.scan(tile, block[query], selector.limit(), found.data());
-      selector.take(row, found.data(), n_found);
-    }
-  }
-}
 
 /// Ranks what the parts of one query kept, their rows ascending from part to part: a counting sort by
 /// distance. Calls emit(rank, distance, row) for at most k hits, not in order of rank; returns how many.
@@ -176,7 +91,7 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
       const Range rows = cut(codes.n_rows, part % grid.n_row_parts, grid.n_row_parts, rows_in_tile);
       const Range mine = cut(n_queries, part / grid.n_row_parts, grid.n_query_parts, 1);
       selectors[part].assign(mine.last - mine.first, Selector(wanted.k, wanted.first_limit));
-      scan(codes, rows, block, mine, kernels, selectors[part].data(), stop, part == 0);
+      scan_rows({codes, rows, block, mine, kernels, options.plan, selectors[part].data()}, stop, part == 0);
     });
     for (std::int64_t query_part = 0; query_part < grid.n_query_parts; ++query_part) {
       const Range mine = cut(n_queries, query_part, grid.n_query_parts, 1);

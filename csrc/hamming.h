@@ -32,9 +32,13 @@ enum class Simd { portable, avx2, avx512 };
 /// Instruction sets this build holds and this processor and operating system run, slowest first.
 std::vector<Simd> available_simd();
 
+/// Kernel that scans: counts bits row by row, or sums bit planes (pays from about a dozen queries on).
+enum class Plan { automatic, popcount, sliced };
+
 /// How a search runs.
 struct RunOptions {
   Simd simd = Simd::portable;
+  Plan plan = Plan::automatic;
   int n_threads = 1;
   /// Called by the calling thread, about twenty times a second; true stops the search with `Interrupted`.
   bool (*interrupted)() = nullptr;

@@ -41,9 +41,67 @@ std::size_t scan_popcount_avx2(const Tile&, const std::uint8_t*, std::uint32_t, 
 std::size_t scan_popcount_avx512(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
 #endif
 
+/// A row that may be a hit of a query: both counted from the first of their group or block.
+struct Survivor {
+  std::uint16_t query;
+  std::uint16_t row;
+};
+
+/// Writes the exact distance of each survivor; query i lies at queries + i * query_stride.
+using MeasureSurvivors = void (*)(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
+                                  const Survivor* survivors, std::size_t n_survivors,
+                                  std::uint32_t* distances);
+
+/// Survivors of one group, with room for `capacity`.
+struct SurvivorList {
+  Survivor* survivors;
+  std::size_t size;
+  std::size_t capacity;
+};
+
+/// A group of rows in the form the bit-sliced kernel scans.
+struct SlicedGroup {
+  const std::uint8_t* tables;     ///< made by `prepare`
+  const std::uint64_t* admitted;  ///< group_rows bits, aligned to 64 bytes: the rows that may be hits
+  std::uint32_t n_bytes;          ///< of a code
+  const std::uint8_t* ahead;      ///< memory that will be read next, to be fetched meanwhile
+  std::size_t ahead_bytes;
+};
+
+/// The bit-sliced kernel of one instruction set; how it works is told in sliced.h.
+///
+/// Limits are 0 .. 8 * n_bytes; limit 0 may let a row at
+/// distance 0 survive.
+struct SlicedKernel {
+  std::uint32_t group_rows;
+  std::size_t table_bytes;  ///< of one 64-bit word of a group; tables are aligned to 64 bytes
+  /// Numbers that hold one query and its limit.
+  std::size_t (*query_offsets)(std::uint32_t n_bytes);
+  void (*encode_query)(const std::uint8_t* query, std::uint32_t n_bytes, std::uint16_t* offsets);
+  void (*encode_limit)(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* offsets);
+  /// Makes the tables of `group_rows` dense rows.
+  void (*prepare)(const Tile& group, std::uint8_t* tables);
+  /// Appends the rows nearer than the limit of each query from first_query on, rows of a query ascending;
+  /// returns the query to go on with once `found` is full, or n_queries.
+  std::uint32_t (*scan)(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
+                        std::uint32_t n_queries, SurvivorList& found);
+};
+
+SlicedKernel sliced_kernel_portable();
+void measure_portable(const Tile&, const std::uint8_t*, std::size_t, const Survivor*, std::size_t,
+                      std::uint32_t*);
+#ifdef RSHASH_X86
+SlicedKernel sliced_kernel_avx2();
+void measure_avx2(const Tile&, const std::uint8_t*, std::size_t, const Survivor*, std::size_t,
+                  std::uint32_t*);
+SlicedKernel sliced_kernel_avx512();
+#endif
+
 /// The kernels of one instruction set.
 struct Kernels {
   ScanTile scan;
+  MeasureSurvivors measure;
+  SlicedKernel sliced;
 };
 
 /// Kernels of an instruction set; it must be available (see `available_simd`).

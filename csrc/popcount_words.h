@@ -42,6 +42,14 @@ std::size_t scan_width(const Tile& tile, const std::uint8_t* query, std::uint32_
   return n_found;
 }
 
+inline void measure_words(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
+                          const Survivor* survivors, std::size_t n_survivors, std::uint32_t* distances) {
+  for (std::size_t i = 0; i < n_survivors; ++i) {
+    const std::uint8_t* row = group.rows + std::size_t{survivors[i].row} * group.n_bytes;
+    distances[i] = word_distance(row, queries + survivors[i].query * query_stride, group.n_bytes);
+  }
+}
+
 inline std::size_t scan_words(const Tile& tile, const std::uint8_t* query, std::uint32_t limit,
                               Candidate* found) {
   switch (tile.n_bytes) {

@@ -30,17 +30,20 @@ class Selector {
   /// Only distances below this can still enter.
   std::uint32_t limit() const { return limit_; }
 
+  /// Offers one row.
+  void offer(std::int64_t row, std::uint32_t distance) {
+    if (distance >= limit_) return;
+    keys_.push_back(rank_key(distance, row));
+    ++counts_[distance];
+    ++n_below_;
+    while (n_below_ >= k_) n_below_ -= counts_[--limit_];
+    if (keys_.size() > room_) drop_beaten();
+  }
+
   /// Offers the candidates of a tile whose first row is `first_row`.
   void take(std::int64_t first_row, const Candidate* candidates, std::size_t n_candidates) {
-    for (std::size_t i = 0; i < n_candidates; ++i) {
-      const std::uint32_t distance = candidates[i].distance;
-      if (distance >= limit_) continue;
-      keys_.push_back(rank_key(distance, first_row + candidates[i].row));
-      ++counts_[distance];
-      ++n_below_;
-      while (n_below_ >= k_) n_below_ -= counts_[--limit_];
-    }
-    if (keys_.size() > room_) drop_beaten();
+    for (std::size_t i = 0; i < n_candidates; ++i)
+      offer(first_row + candidates[i].row, candidates[i].distance);
   }
 
   /// The kept candidates in ascending row: at most k, all that can be among the k nearest.

@@ -23,12 +23,12 @@ Kernels kernels_for(Simd simd) {
   switch (simd) {
 #ifdef RSHASH_X86
     case Simd::avx512:
-      return {scan_popcount_avx512};
+      return {scan_popcount_avx512, measure_avx2, sliced_kernel_avx512()};
     case Simd::avx2:
-      return {scan_popcount_avx2};
+      return {scan_popcount_avx2, measure_avx2, sliced_kernel_avx2()};
 #endif
     default:
-      return {scan_popcount_portable};
+      return {scan_popcount_portable, measure_portable, sliced_kernel_portable()};
   }
 }
 

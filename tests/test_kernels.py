@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import naive
 from rshash.kernels import numpy as numpy_kernel
 
 WIDTHS = [1, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 256, 511, 512, 1024, 4096]
-SIZES = [1, 7, 8, 63, 511, 512, 513]
+SIZES = [1, 7, 8, 63, 511, 512, 513, 1200]
 
 
 def native_module():
@@ -17,16 +18,16 @@ def native_module():
 
 
 class NativeLevel:
-    """The native backend held to one instruction set."""
+    """The native backend held to one instruction set and one kernel."""
 
-    def __init__(self, simd):
-        self._native, self._simd = native_module(), simd
+    def __init__(self, simd, plan="automatic"):
+        self._native, self._simd, self._plan = native_module(), simd, plan
 
     def top_k(self, codes, queries, k, n_threads):
-        return self._native.top_k(codes, queries, k, n_threads, self._simd)
+        return self._native.top_k(codes, queries, k, n_threads, self._simd, self._plan)
 
     def within_radius(self, codes, queries, radius, n_threads):
-        return self._native.within_radius(codes, queries, radius, n_threads, self._simd)
+        return self._native.within_radius(codes, queries, radius, n_threads, self._simd, self._plan)
 
 
 def load(name):
@@ -35,13 +36,15 @@ def load(name):
     if name == "numba":
         pytest.importorskip("numba")
         return importlib.import_module("rshash.kernels.numba")
-    level = NativeLevel(name)
-    if name not in native_module().simd_levels():
-        pytest.skip(f"this processor has no {name}")
-    return level
+    simd, plan = name.split("-")
+    if simd not in native_module().simd_levels():
+        pytest.skip(f"this processor has no {simd}")
+    return NativeLevel(simd, plan)
 
 
-BACKENDS = ["portable", "avx2", "avx512", "numba", "numpy"]
+SIMD_LEVELS = ["portable", "avx2", "avx512"]
+PLANS = ["popcount", "sliced"]
+BACKENDS = ["numpy", "numba", *(f"{simd}-{plan}" for simd in SIMD_LEVELS for plan in PLANS)]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -106,8 +109,8 @@ def test_all_backends_agree_on_random_shapes(n_bytes, n, n_queries, seed, data):
     expected = numpy_kernel.top_k(codes, queries, k, 1), numpy_kernel.within_radius(codes, queries, radius, 1)
     if importlib.util.find_spec("rshash.kernels._native") is None:
         pytest.skip("the native kernels were not built")
-    for name in native_module().simd_levels():
-        level = NativeLevel(name)
+    for simd, plan in itertools.product(native_module().simd_levels(), PLANS):
+        level = NativeLevel(simd, plan)
         found = level.top_k(codes, queries, k, 1), level.within_radius(codes, queries, radius, 1)
         for mine, theirs in zip(sum(found, ()), sum(expected, ()), strict=True):
             assert np.array_equal(mine, theirs)
@@ -197,3 +200,5 @@ def test_the_native_binding_refuses_what_it_cannot_search():
         native.within_radius(codes, codes, 65, 1, "portable")
     with pytest.raises(ValueError, match="'sse9' is not available here; available are portable"):
         native.top_k(codes, codes, 1, 1, "sse9")
+    with pytest.raises(ValueError, match="plan must be automatic, popcount or sliced, got 'fast'"):
+        native.top_k(codes, codes, 1, 1, "portable", "fast")

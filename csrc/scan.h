@@ -1,0 +1,48 @@
+// One part of a search: rows of the database offered to the selectors of some queries.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernel.h"
+#include "parallel.h"
+#include "selector.h"
+
+namespace rshash {
+
+/// Half-open range of rows or queries.
+struct Range {
+  std::int64_t first, last;
+};
+
+/// Rows in a tile: its codes stay in the level-1 cache while every query looks at them.
+std::int64_t tile_rows(std::int64_t n_bytes);
+
+/// Queries of one block, each padded with zero bytes for the kernels.
+class QueryBlock {
+ public:
+  QueryBlock(const CodesView& queries, std::int64_t first, std::int64_t n_queries);
+
+  const std::uint8_t* operator[](std::int64_t query) const { return bytes_.data() + query * stride_; }
+  std::size_t stride() const { return static_cast<std::size_t>(stride_); }
+
+ private:
+  std::int64_t stride_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+/// The work of one thread.
+struct ScanJob {
+  const CodesView& codes;
+  Range rows;
+  const QueryBlock& block;
+  Range queries;  // of the block
+  const Kernels& kernels;
+  Plan plan;
+  Selector* selectors;  // one for each of `queries`
+};
+
+/// Offers every row to every selector, unless the sign is raised before.
+void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread);
+
+}  // namespace rshash

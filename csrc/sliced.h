@@ -1,0 +1,387 @@
+// The bit-sliced kernel: distances of a whole group of rows to one query, without counting bits row by row.
+//
+// A group of kRows rows is turned into bit planes: plane p holds bit p of every row. The distance of all rows
+// to a query is then a sum of planes, each as it is or inverted where the query has a one, and adders made of
+// logic instructions sum them for all rows at once (carry-save). Three planes enter a full adder: its sum bit
+// is their parity, inverted or not as a whole, and its carry bit has eight variants, one for each choice of
+// the three query bits. So the carries of every first adder, and of the adders over their parities, down to
+// two planes, are the same for all queries but for the choice of a variant: they are made once a group and
+// kept in a table ("Four Russians"). A query loads U = P / 2 - 1 carries and 2 planes by offset and has about
+// half of the additions left to do.
+//
+// The limit is folded in: the sum starts at 2^L - limit, so that the carry out of the highest bit is the mask
+// of the rows at distance >= limit.
+//
+// Included by one unit for each instruction set, with a Plane type that names the operations; all of it has
+// internal linkage (see kernel.h).
+#pragma once
+
+#include <cstring>
+
+#include "kernel.h"
+
+#define RSHASH_INLINE inline __attribute__((always_inline))
+
+namespace rshash {
+namespace {
+
+constexpr int kWordPlanes = 64;                  // planes summed through one table
+constexpr int kWordUnits = kWordPlanes / 2 - 1;  // full adders whose carries are tabled
+constexpr int kWordOffsets = kWordUnits + 2;     // table entries one query loads for one word
+constexpr int kTablePlanes =
+    8 * kWordUnits + 6;  // carry variants, two planes and inverses, all zeros, all ones
+constexpr int kZerosPlane = kTablePlanes - 2;
+
+/// Levels of the sum of P planes: the smallest L with 2^L >= P.
+constexpr int levels_for(int n_planes) { return n_planes <= 1 ? 0 : 1 + levels_for((n_planes + 1) / 2); }
+
+/// Words of 64 planes of a code.
+constexpr std::uint32_t words_of(std::uint32_t n_bytes) { return (n_bytes + 7) / 8; }
+
+/// Bytes of the last word that count: all eight in codes of more than four words, where zeros cost little.
+constexpr std::uint32_t tail_bytes(std::uint32_t n_bytes) {
+  return words_of(n_bytes) > 4 ? 8 : n_bytes - 8 * (words_of(n_bytes) - 1);
+}
+
+/// Levels of the whole sum: it never exceeds 2^levels.
+inline int total_levels(std::uint32_t n_bytes) {
+  const std::uint32_t n_words = words_of(n_bytes);
+  return n_words == 1 ? levels_for(8 * static_cast<int>(n_bytes)) : 6 + levels_for(static_cast<int>(n_words));
+}
+
+// ---- gates, where a unit has no better ones
+// --------------------------------------------------------------------
+
+template <class Plane>
+RSHASH_INLINE Plane parity(Plane a, Plane b, Plane c) {
+  return a ^ b ^ c;
+}
+
+template <class Plane>
+RSHASH_INLINE void full_add(Plane a, Plane b, Plane c, Plane& sum, Plane& carry) {
+  const Plane either = a ^ b;
+  sum = either ^ c;
+  carry = (a & b) | (either & c);
+}
+
+/// The carries of a + b + c with a, b, c inverted where bit 0, 1, 2 of the index is set.
+template <class Plane>
+RSHASH_INLINE void carry_variants(Plane a, Plane b, Plane c, Plane* variants) {
+  for (int inverted = 0; inverted < 4; ++inverted) {
+    const Plane x = inverted & 1 ? ~a : a;
+    const Plane y = inverted & 2 ? ~b : b;
+    variants[inverted] = (x & y) | (c & (x | y));
+    variants[7 - inverted] = ~variants[inverted];  // the majority of inverted planes is the inverted majority
+  }
+}
+
+// ---- queries
+// ---------------------------------------------------------------------------------------------------
+
+/// Offsets of the table entries that the query bits of one word choose: units in the order they are tabled.
+template <class Plane>
+void encode_word(const std::uint8_t* query, int n_planes, std::uint16_t* offsets) {
+  constexpr int kBytes = Plane::kRows / 8;
+  int bits[kWordPlanes];
+  for (int p = 0; p < n_planes; ++p) bits[p] = query[p / 8] >> (p % 8) & 1;
+  int n_units = 0;
+  while (n_planes >= 3) {
+    int n_next = 0, p = 0;
+    for (; p + 3 <= n_planes; p += 3) {
+      const int variant = bits[p] | bits[p + 1] << 1 | bits[p + 2] << 2;
+      offsets[n_units] = static_cast<std::uint16_t>((8 * n_units + variant) * kBytes);
+      ++n_units;
+      bits[n_next++] = bits[p] ^ bits[p + 1] ^ bits[p + 2];
+    }
+    for (; p < n_planes; ++p) bits[n_next++] = bits[p];
+    n_planes = n_next;
+  }
+  for (int i = 0; i < 2; ++i)
+    offsets[n_units + i] = static_cast<std::uint16_t>((8 * n_units + 2 * i + bits[i]) * kBytes);
+}
+
+// ---- tables
+// ----------------------------------------------------------------------------------------------------
+
+/// Fills the table of one word from its planes, which it overwrites.
+template <class Plane, int kPlanes>
+RSHASH_INLINE void build_table(Plane* planes, Plane* table) {
+  int n_planes = kPlanes;
+  while (n_planes >= 3) {
+    int n_next = 0, p = 0;
+    for (; p + 3 <= n_planes; p += 3, table += 8) {
+      const Plane a = planes[p], b = planes[p + 1], c = planes[p + 2];
+      carry_variants(a, b, c, table);
+      planes[n_next++] = parity(a, b, c);
+    }
+    for (; p < n_planes; ++p) planes[n_next++] = planes[p];
+    n_planes = n_next;
+  }
+  for (int i = 0; i < 2; ++i) {
+    table[2 * i] = planes[i];
+    table[2 * i + 1] = ~planes[i];
+  }
+}
+
+// ---- sums
+// ------------------------------------------------------------------------------------------------------
+
+/// Adds kInputs planes of one weight: their sum bit goes to `sum`, n / 2 carries of twice the weight to
+/// `carries`. `inputs` has room for 2 * kInputs planes: sums queue up behind the inputs, which keeps the
+/// chains short.
+template <class Plane, int kInputs>
+RSHASH_INLINE void add_level(Plane* inputs, Plane* carries, Plane& sum) {
+  int head = 0, tail = kInputs;
+#pragma GCC unroll 64
+  for (int i = 0; i < (kInputs - 1) / 2; ++i, head += 3) {
+    full_add(inputs[head], inputs[head + 1], inputs[head + 2], inputs[tail++], carries[i]);
+  }
+  if constexpr (kInputs % 2 == 0) {
+    sum = inputs[head] ^ inputs[head + 1];
+    carries[kInputs / 2 - 1] = inputs[head] & inputs[head + 1];
+  } else {
+    sum = inputs[tail - 1];
+  }
+}
+
+/// Carries of one weight, one sum bit already there: the levels above `kLevel`, by recursion; returns the
+/// last carry.
+template <class Plane, int kLevel, int kLevels, int kCarries>
+RSHASH_INLINE Plane add_carries(const Plane* carries, Plane* sums) {
+  if constexpr (kLevel == kLevels) {
+    static_assert(kCarries == 1);
+    return carries[0];
+  } else {
+    Plane inputs[2 * (kCarries + 1)], next[kCarries + 1];
+    inputs[0] = sums[kLevel];
+#pragma GCC unroll 64
+    for (int i = 0; i < kCarries; ++i) inputs[i + 1] = carries[i];
+    add_level<Plane, kCarries + 1>(inputs, next, sums[kLevel]);
+    return add_carries<Plane, kLevel + 1, kLevels, (kCarries + 1) / 2>(next, sums);
+  }
+}
+
+/// Adds one word of kPlanes planes to sums[0 .. kLevels - 1]; returns the carry of weight 2^kLevels.
+template <class Plane, int kPlanes, int kLevels>
+RSHASH_INLINE Plane add_word(const std::uint8_t* table, const std::uint16_t* offsets, Plane* sums) {
+  constexpr int kUnits = kPlanes / 2 - 1;
+  Plane ones[6] = {sums[0], Plane::load(table + offsets[kUnits]), Plane::load(table + offsets[kUnits + 1])};
+  Plane carries[kUnits + 1];
+  add_level<Plane, 3>(ones, carries, sums[0]);
+#pragma GCC unroll 64
+  for (int i = 0; i < kUnits; ++i) carries[i + 1] = Plane::load(table + offsets[i]);
+  return add_carries<Plane, 1, kLevels, kUnits + 1>(carries, sums);
+}
+
+/// Adds one carry to the counter `high`; `over` keeps what leaves it.
+template <class Plane, int kHigh>
+RSHASH_INLINE void add_high(Plane carry, Plane* high, Plane& over) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kHigh; ++i) {
+    const Plane sum = high[i] ^ carry;
+    carry = high[i] & carry;
+    high[i] = sum;
+  }
+  over = over | carry;
+}
+
+/// Mask of the rows at distance >= limit of one query; kHigh levels lie above the six of a word, kTail planes
+/// count in the last word. `offsets` are those of the words, then those of the initial sum (see
+/// encode_limit).
+template <class Plane, int kHigh, int kTail>
+RSHASH_INLINE Plane far_rows(const std::uint8_t* tables, const std::uint16_t* offsets,
+                             std::uint32_t n_words) {
+  const std::uint16_t* initial = offsets + n_words * kWordOffsets;
+  if constexpr (kHigh == 0) {
+    constexpr int kLevels = levels_for(kTail);
+    Plane sums[kLevels];
+#pragma GCC unroll 8
+    for (int i = 0; i < kLevels; ++i) sums[i] = Plane::load(tables + initial[i]);
+    return add_word<Plane, kTail, kLevels>(tables, offsets, sums);
+  } else {
+    Plane sums[6], high[kHigh], over = Plane::zeros();
+#pragma GCC unroll 8
+    for (int i = 0; i < 6; ++i) sums[i] = Plane::load(tables + initial[i]);
+#pragma GCC unroll 8
+    for (int i = 0; i < kHigh; ++i) high[i] = Plane::load(tables + initial[6 + i]);
+    for (std::uint32_t word = 0; word + 1 < n_words; ++word) {
+      add_high<Plane, kHigh>(add_word<Plane, kWordPlanes, 6>(tables, offsets, sums), high, over);
+      tables += sizeof(Plane) * kTablePlanes;
+      offsets += kWordOffsets;
+      if (2 * word + 2 >= n_words && over.all_ones()) return over;  // every row has reached the limit already
+    }
+    add_high<Plane, kHigh>(add_word<Plane, kTail, 6>(tables, offsets, sums), high, over);
+    return over;
+  }
+}
+
+// ---- the kernel's functions (see SlicedKernel)
+// -----------------------------------------------------------------
+
+std::size_t query_offsets(std::uint32_t n_bytes) {
+  return std::size_t{words_of(n_bytes)} * kWordOffsets + static_cast<std::size_t>(total_levels(n_bytes));
+}
+
+template <class Plane>
+void encode_limit(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* offsets) {
+  const int n_levels = total_levels(n_bytes);
+  const std::uint32_t start = (std::uint32_t{1} << n_levels) - (limit == 0 ? 1 : limit);
+  for (int i = 0; i < n_levels; ++i) {
+    const int plane = kZerosPlane + static_cast<int>(start >> i & 1);
+    offsets[words_of(n_bytes) * kWordOffsets + i] = static_cast<std::uint16_t>(plane * sizeof(Plane));
+  }
+}
+
+template <class Plane>
+void encode_query(const std::uint8_t* query, std::uint32_t n_bytes, std::uint16_t* offsets) {
+  const std::uint32_t n_words = words_of(n_bytes);
+  for (std::uint32_t word = 0; word + 1 < n_words; ++word) {
+    encode_word<Plane>(query + 8 * word, kWordPlanes, offsets + word * kWordOffsets);
+  }
+  const std::uint32_t last = n_words - 1;
+  encode_word<Plane>(query + 8 * last, 8 * static_cast<int>(tail_bytes(n_bytes)),
+                     offsets + last * kWordOffsets);
+}
+
+/// Word `word` of every row of a group, its missing bytes zero.
+template <class Plane>
+void gather_words(const Tile& group, std::uint32_t word, std::uint64_t* words) {
+  const std::uint8_t* from = group.rows + std::size_t{8} * word;
+  const std::uint32_t left = group.n_bytes - 8 * word;
+  if (left >= 8) {
+    for (std::uint32_t row = 0; row < Plane::kRows; ++row, from += group.n_bytes)
+      std::memcpy(words + row, from, 8);
+  } else {
+    std::memset(words, 0, 8 * Plane::kRows);
+    for (std::uint32_t row = 0; row < Plane::kRows; ++row, from += group.n_bytes)
+      std::memcpy(words + row, from, left);
+  }
+}
+
+template <class Plane>
+void prepare_group(const Tile& group, std::uint8_t* tables) {
+  alignas(64) std::uint64_t words[Plane::kRows];
+  Plane planes[kWordPlanes];
+  const std::uint32_t n_words = words_of(group.n_bytes);
+  for (std::uint32_t word = 0; word < n_words; ++word) {
+    if (group.n_bytes == 8) {
+      Plane::slice(group.rows, planes);
+    } else {
+      gather_words<Plane>(group, word, words);
+      Plane::slice(reinterpret_cast<const std::uint8_t*>(words), planes);
+    }
+    Plane* table = reinterpret_cast<Plane*>(tables) + std::size_t{word} * kTablePlanes;
+    switch (word + 1 < n_words ? 8 : tail_bytes(group.n_bytes)) {
+      case 1:
+        build_table<Plane, 8>(planes, table);
+        break;
+      case 2:
+        build_table<Plane, 16>(planes, table);
+        break;
+      case 3:
+        build_table<Plane, 24>(planes, table);
+        break;
+      case 4:
+        build_table<Plane, 32>(planes, table);
+        break;
+      case 5:
+        build_table<Plane, 40>(planes, table);
+        break;
+      case 6:
+        build_table<Plane, 48>(planes, table);
+        break;
+      case 7:
+        build_table<Plane, 56>(planes, table);
+        break;
+      default:
+        build_table<Plane, 64>(planes, table);
+    }
+  }
+  Plane* constants = reinterpret_cast<Plane*>(tables) + kZerosPlane;
+  constants[0] = Plane::zeros();
+  constants[1] = ~Plane::zeros();
+}
+
+/// The loop over queries for one shape of code.
+template <class Plane, int kHigh, int kTail>
+std::uint32_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
+                         std::uint32_t n_queries, SurvivorList& found) {
+  const std::uint32_t n_words = words_of(group.n_bytes);
+  const std::size_t n_offsets = query_offsets(group.n_bytes);
+  const Plane admitted = Plane::load(reinterpret_cast<const std::uint8_t*>(group.admitted));
+  const std::size_t ahead_step = group.ahead_bytes / 64 / n_queries + 1;
+  const std::uint8_t* ahead = group.ahead + first_query * ahead_step * 64;
+  for (std::uint32_t query = first_query; query < n_queries; ++query) {
+    for (std::size_t line = 0; line < ahead_step && ahead < group.ahead + group.ahead_bytes;
+         ++line, ahead += 64) {
+      __builtin_prefetch(ahead, 0, 2);
+    }
+    const Plane far = far_rows<Plane, kHigh, kTail>(group.tables, offsets + query * n_offsets, n_words);
+    const Plane near = admitted.and_not(far);
+    if (__builtin_expect(near.all_zeros(), 1)) continue;
+    if (found.size + Plane::kRows > found.capacity) return query;
+    alignas(64) std::uint64_t bits[Plane::kRows / 64];
+    near.store(bits);
+    for (std::uint32_t i = 0; i < Plane::kRows / 64; ++i) {
+      for (std::uint64_t rest = bits[i]; rest != 0; rest &= rest - 1) {
+        const auto row = static_cast<std::uint16_t>(64 * i + __builtin_ctzll(rest));
+        found.survivors[found.size++] = {static_cast<std::uint16_t>(query), row};
+      }
+    }
+  }
+  return n_queries;
+}
+
+/// Picks the loop for the code's number of words and the bytes of its last word.
+template <class Plane, int kHigh>
+std::uint32_t scan_tail(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
+                        std::uint32_t n_queries, SurvivorList& found) {
+  switch (tail_bytes(group.n_bytes)) {
+    case 1:
+      return scan_shape<Plane, kHigh, 8>(group, offsets, first_query, n_queries, found);
+    case 2:
+      return scan_shape<Plane, kHigh, 16>(group, offsets, first_query, n_queries, found);
+    case 3:
+      return scan_shape<Plane, kHigh, 24>(group, offsets, first_query, n_queries, found);
+    case 4:
+      return scan_shape<Plane, kHigh, 32>(group, offsets, first_query, n_queries, found);
+    case 5:
+      return scan_shape<Plane, kHigh, 40>(group, offsets, first_query, n_queries, found);
+    case 6:
+      return scan_shape<Plane, kHigh, 48>(group, offsets, first_query, n_queries, found);
+    case 7:
+      return scan_shape<Plane, kHigh, 56>(group, offsets, first_query, n_queries, found);
+    default:
+      return scan_shape<Plane, kHigh, 64>(group, offsets, first_query, n_queries, found);
+  }
+}
+
+template <class Plane>
+std::uint32_t scan_queries(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
+                           std::uint32_t n_queries, SurvivorList& found) {
+  switch (levels_for(static_cast<int>(words_of(group.n_bytes)))) {
+    case 0:
+      return scan_tail<Plane, 0>(group, offsets, first_query, n_queries, found);
+    case 1:
+      return scan_tail<Plane, 1>(group, offsets, first_query, n_queries, found);
+    case 2:
+      return scan_tail<Plane, 2>(group, offsets, first_query, n_queries, found);
+    case 3:
+      return scan_shape<Plane, 3, 64>(group, offsets, first_query, n_queries, found);
+    case 4:
+      return scan_shape<Plane, 4, 64>(group, offsets, first_query, n_queries, found);
+    case 5:
+      return scan_shape<Plane, 5, 64>(group, offsets, first_query, n_queries, found);
+    default:
+      return scan_shape<Plane, 6, 64>(group, offsets, first_query, n_queries, found);
+  }
+}
+
+template <class Plane>
+SlicedKernel sliced_kernel() {
+  return {Plane::kRows,        sizeof(Plane) * kTablePlanes, query_offsets,      encode_query<Plane>,
+          encode_limit<Plane>, prepare_group<Plane>,         scan_queries<Plane>};
+}
+
+}  // namespace
+}  // namespace rshash
