@@ -112,7 +112,9 @@ class Canvas:
         rng = self.rng
         small = self._image.resize((self.size, self.size), self._pillow.Resampling.BOX)
         # Mostly brightness, little hue: the colours that captions name stay true.
-        gain = np.array([rng.uniform(0.98, 1.02) for _ in range(3)], dtype=np.float32) * np.float32(rng.uniform(0.9, 1.06))
+        gain = np.array([rng.uniform(0.98, 1.02) for _ in range(3)], dtype=np.float32) * np.float32(
+            rng.uniform(0.9, 1.06)
+        )
         light = np.linspace(rng.uniform(0.93, 1.0), rng.uniform(1.0, 1.07), self.size, dtype=np.float32)
         slope = light[:, None, None] if rng.random() < 0.5 else light[None, :, None]
         grain = np.asarray(noise(GRAIN, self.size, rng), dtype=np.float32)[..., None] - np.float32(128)
