@@ -63,8 +63,8 @@ def load_state(path: Path, settings: Mapping[str, Any], device: str) -> State | 
         content = torch.load(path, map_location=device, weights_only=True)
         version = content.pop("format_version")
         state = State(**content) if version == FORMAT_VERSION else None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"the checkpoint {path} is damaged ({error}); remove it to train from the start") from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ValueError):
+        raise ValueError(f"the checkpoint {path} is damaged; remove it to train from the start") from None
     if state is None:
         raise ValueError(
             f"the checkpoint {path} has format version {version!r}, this rshash reads {FORMAT_VERSION}; "

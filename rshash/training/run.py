@@ -96,6 +96,7 @@ def train(
     if chosen.keep == "best" and validation == 0:
         raise ValueError('keep="best" needs a validation part; give validation above 0')
     train_rows, validation_rows = _split(dataset, validation, seed)
+    recorded = json.loads(json.dumps(dataclasses.asdict(chosen)))  # with lists for tuples, as files give them back
     settings = {
         "method": method,
         "n_bits": n_bits,
@@ -104,7 +105,7 @@ def train(
         "seed": seed,
         "validation": validation,
         "data": dataset.fingerprint(),
-        **json.loads(json.dumps(dataclasses.asdict(chosen))),
+        **recorded,
     }
 
     loaded = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
@@ -117,14 +118,14 @@ def train(
     provenance = {
         "method": method,
         "paper": METHODS[method].paper,
-        "options": dataclasses.asdict(chosen),
+        "options": recorded,
         "seed": seed,
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint()},
         "images": {"training": len(train_rows), "validation": len(validation_rows)},
         "encoders": {encoder.name: encoder.version for encoder in loaded},
         "versions": {
             "rshash": rshash.__version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

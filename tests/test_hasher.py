@@ -1,0 +1,176 @@
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from rshash.codes import pack_codes
+from rshash.models.encoders import load_caption_encoder, load_image_encoder
+from rshash.models.hasher import CrossModalHasher
+from rshash.models.heads import HashHead
+
+IMAGES = [np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8) for seed in range(5)]
+CAPTIONS = ["many planes near a terminal", "a river", "boats in the harbour", "two courts", "a pool"]
+
+
+def make_hasher(n_bits=20, seed=0, provenance=None):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        heads = [
+            HashHead(encoder.dim, n_bits, hidden=8)
+            for encoder in (load_image_encoder("small-cnn"), load_caption_encoder("bag-of-words"))
+        ]
+    return CrossModalHasher(*heads, "small-cnn", "bag-of-words", provenance)
+
+
+@pytest.mark.parametrize("n_bits", [1, 7, 8, 64, 65])
+def test_both_modalities_give_packed_codes_of_one_width(n_bits):
+    hasher = make_hasher(n_bits)
+    for codes in (hasher.encode_images(IMAGES), hasher.encode_captions(CAPTIONS)):
+        assert codes.shape == (5, -(-n_bits // 8))
+        assert codes.dtype == np.uint8
+
+
+def test_codes_are_the_signs_of_the_relaxed_codes_of_the_features():
+    hasher = make_hasher()
+    features = load_image_encoder("small-cnn").encode(IMAGES)
+    relaxed = hasher.relaxed_images(features)
+    assert relaxed.dtype == np.float32
+    assert np.abs(relaxed).max() < 1
+    assert np.array_equal(hasher.encode_images(IMAGES), pack_codes(relaxed))
+    features = load_caption_encoder("bag-of-words").encode(CAPTIONS)
+    assert np.array_equal(hasher.encode_captions(CAPTIONS), pack_codes(hasher.relaxed_captions(features)))
+
+
+def test_relaxed_codes_do_not_depend_on_the_batch_and_take_memory_maps(tmp_path):
+    hasher, features = make_hasher(), np.random.default_rng(0).normal(size=(1500, 515)).astype(np.float32)
+    np.save(tmp_path / "features.npy", features)
+    whole = hasher.relaxed_images(np.load(tmp_path / "features.npy", mmap_mode="r"))
+    parts = np.concatenate([hasher.relaxed_images(features[start : start + 1]) for start in range(0, 1500, 300)])
+    np.testing.assert_allclose(whole[::300], parts, atol=1e-5)
+
+
+def test_nothing_gives_no_codes():
+    assert make_hasher().encode_images([]).shape == (0, 3)
+    assert make_hasher().encode_captions([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 514), (515,), (1, 2, 515)])
+def test_features_of_another_width_are_refused(shape):
+    with pytest.raises(ValueError, match=r"features of images have shape .*; expected \(N, 515\) as 'small-cnn' gives"):
+        make_hasher().relaxed_images(np.zeros(shape, np.float32))
+
+
+def test_features_with_nan_are_refused():
+    with pytest.raises(ValueError, match="features of captions hold NaN"):
+        make_hasher().relaxed_captions(np.full((1, 1024), np.nan, np.float32))
+
+
+def test_heads_of_different_width_are_refused():
+    with pytest.raises(ValueError, match="the image head gives 8 bits, the caption head 16"):
+        CrossModalHasher(HashHead(3, 8, 4), HashHead(3, 16, 4), "small-cnn", "bag-of-words")
+
+
+def test_saved_hasher_comes_back_the_same(tmp_path):
+    hasher = make_hasher(provenance={"seed": 3, "metrics": {"mAP@20": {"i2t": 0.5}}})
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.fingerprint == hasher.fingerprint
+    assert again.provenance == hasher.provenance
+    assert (again.n_bits, again.image_encoder, again.caption_encoder) == (20, "small-cnn", "bag-of-words")
+    assert np.array_equal(again.encode_captions(CAPTIONS), hasher.encode_captions(CAPTIONS))
+
+
+def test_same_hasher_gives_the_same_files(tmp_path):
+    for name in ("a", "b"):
+        make_hasher().save(tmp_path / name)
+    for file in ("hasher.json", "weights.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_fingerprint_tells_weights_and_settings_and_not_provenance():
+    plain = make_hasher().fingerprint
+    assert plain == make_hasher(provenance={"note": 1}).fingerprint
+    assert plain != make_hasher(seed=1).fingerprint
+    renamed = make_hasher()
+    renamed.image_encoder = "efficientnet-lite0"
+    assert plain != renamed.fingerprint
+
+
+def test_saving_replaces_the_old_hasher_and_leaves_nothing_else(tmp_path):
+    make_hasher(seed=0).save(tmp_path / "a.hasher")
+    make_hasher(seed=1).save(tmp_path / "a.hasher")
+    assert CrossModalHasher.load(tmp_path / "a.hasher").fingerprint == make_hasher(seed=1).fingerprint
+    assert os.listdir(tmp_path) == ["a.hasher"]
+
+
+def test_failed_save_leaves_the_old_hasher(tmp_path):
+    make_hasher().save(tmp_path / "a.hasher")
+    with pytest.raises(TypeError):
+        make_hasher(seed=1, provenance={"lock": threading.Lock()}).save(tmp_path / "a.hasher")
+    assert CrossModalHasher.load(tmp_path / "a.hasher").fingerprint == make_hasher().fingerprint
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"is not a hasher: it has no hasher\.json"):
+        CrossModalHasher.load(tmp_path / "nowhere")
+    make_hasher().save(tmp_path / "a.hasher")
+    (tmp_path / "a.hasher" / "weights.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no weights\.safetensors"):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 100, -1])
+def test_truncated_weights_are_refused(tmp_path, n_bytes):
+    make_hasher().save(tmp_path / "a.hasher")
+    file = tmp_path / "a.hasher" / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[:n_bytes])
+    with pytest.raises(ValueError, match=r"weights\.safetensors is damaged"):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_truncated_settings_are_refused(tmp_path, share):
+    make_hasher().save(tmp_path / "a.hasher")
+    file = tmp_path / "a.hasher" / "hasher.json"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * (len(content) - 3))])
+    with pytest.raises(ValueError, match=r"hasher\.json is damaged"):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"format": "other"}, "does not describe a hasher"),
+    ({"format_version": 2}, "format version 2, this rshash reads 1; install a newer rshash"),
+    ({"n_bits": "64"}, "n_bits is '64', expected a positive whole number"),
+    ({"n_bits": True}, "n_bits is True"),
+    ({"image_dim": -1}, "image_dim is -1"),
+    ({"caption_hidden": 1 << 40}, "caption_hidden is 1099511627776"),
+    ({"n_bits": 21}, "weights.safetensors does not fit hasher.json"),
+    ({"image_encoder": None}, "image_encoder is None, expected a string"),
+    ({"provenance": []}, "provenance is .*, expected an object"),
+    ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),
+])  # fmt: skip
+def test_wrong_settings_are_refused(tmp_path, change, message):
+    make_hasher().save(tmp_path / "a.hasher")
+    file = tmp_path / "a.hasher" / "hasher.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(ValueError, match=message):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"\xff\xfe", b"{}"])
+def test_settings_that_are_something_else_are_refused(tmp_path, content):
+    make_hasher().save(tmp_path / "a.hasher")
+    (tmp_path / "a.hasher" / "hasher.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"hasher\.json"):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+def test_unknown_encoder_is_named_when_it_is_needed():
+    hasher = CrossModalHasher(HashHead(3, 8, 4), HashHead(3, 8, 4), "small-cn", "bag-of-words")
+    assert hasher.relaxed_images(np.zeros((1, 3), np.float32)).shape == (1, 8)
+    with pytest.raises(ValueError, match="did you mean 'small-cnn'"):
+        hasher.encode_images(IMAGES)
