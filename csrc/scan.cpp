@@ -18,6 +18,9 @@ constexpr std::int64_t kSlicedQueries = 12;
 /// Rows the popcount kernel scans first, so that the bit-sliced one starts with limits that few rows pass.
 constexpr std::int64_t kFirstRows = 16 << 10;
 
+/// Groups between two looks at the stop sign, which asks the clock.
+constexpr std::int64_t kGroupsBetweenLooks = 16;
+
 /// Survivors settled together.
 constexpr std::size_t kSurvivors = 8192;
 
@@ -107,8 +110,9 @@ class SlicedScan {
   void scan(Range rows, StopSign& stop, bool is_calling_thread) {
     const std::int64_t step = kernel_.group_rows;
     TileReader tiles(job_.codes, step);
+    std::int64_t n_groups = 0;
     for (std::int64_t row = rows.first; row < rows.last; row += step) {
-      if (stop.raised(is_calling_thread)) return;
+      if (n_groups++ % kGroupsBetweenLooks == 0 && stop.raised(is_calling_thread)) return;
       const std::int64_t n_rows = std::min(step, rows.last - row);
       const Tile tile = tiles.read(row, n_rows);
       const bool whole = n_rows == step;

@@ -25,12 +25,10 @@
 namespace rshash {
 namespace {
 
-constexpr int kWordPlanes = 64;                  // planes summed through one table
-constexpr int kWordUnits = kWordPlanes / 2 - 1;  // full adders whose carries are tabled
-constexpr int kWordOffsets = kWordUnits + 2;     // table entries one query loads for one word
-constexpr int kTablePlanes =
-    8 * kWordUnits + 6;  // carry variants, two planes and inverses, all zeros, all ones
-constexpr int kZerosPlane = kTablePlanes - 2;
+constexpr int kWordPlanes = 64;                   // planes summed through one table
+constexpr int kWordUnits = kWordPlanes / 2 - 1;   // full adders whose carries are tabled
+constexpr int kWordOffsets = kWordUnits + 2;      // table entries one query loads for one word
+constexpr int kTablePlanes = 8 * kWordUnits + 4;  // carry variants, then two planes and their inverses
 
 /// Levels of the sum of P planes: the smallest L with 2^L >= P.
 constexpr int levels_for(int n_planes) { return n_planes <= 1 ? 0 : 1 + levels_for((n_planes + 1) / 2); }
@@ -49,8 +47,7 @@ inline int total_levels(std::uint32_t n_bytes) {
   return n_words == 1 ? levels_for(8 * static_cast<int>(n_bytes)) : 6 + levels_for(static_cast<int>(n_words));
 }
 
-// ---- gates, where a unit has no better ones
-// --------------------------------------------------------------------
+// ---- gates, where a unit has no better ones ----
 
 template <class Plane>
 RSHASH_INLINE Plane parity(Plane a, Plane b, Plane c) {
@@ -75,8 +72,7 @@ RSHASH_INLINE void carry_variants(Plane a, Plane b, Plane c, Plane* variants) {
   }
 }
 
-// ---- queries
-// ---------------------------------------------------------------------------------------------------
+// ---- queries ----
 
 /// Offsets of the table entries that the query bits of one word choose: units in the order they are tabled.
 template <class Plane>
@@ -100,31 +96,31 @@ void encode_word(const std::uint8_t* query, int n_planes, std::uint16_t* offsets
     offsets[n_units + i] = static_cast<std::uint16_t>((8 * n_units + 2 * i + bits[i]) * kBytes);
 }
 
-// ---- tables
-// ----------------------------------------------------------------------------------------------------
+// ---- tables ----
 
-/// Fills the table of one word from its planes, which it overwrites.
+/// Fills the table of one word from its planes, level by level, until two planes are left.
 template <class Plane, int kPlanes>
-RSHASH_INLINE void build_table(Plane* planes, Plane* table) {
-  int n_planes = kPlanes;
-  while (n_planes >= 3) {
-    int n_next = 0, p = 0;
-    for (; p + 3 <= n_planes; p += 3, table += 8) {
-      const Plane a = planes[p], b = planes[p + 1], c = planes[p + 2];
-      carry_variants(a, b, c, table);
-      planes[n_next++] = parity(a, b, c);
+RSHASH_INLINE void build_table(const Plane* planes, Plane* table) {
+  if constexpr (kPlanes >= 3) {
+    constexpr int kUnits = kPlanes / 3;
+    Plane parities[kUnits + 2];
+#pragma GCC unroll 32
+    for (int i = 0; i < kUnits; ++i) {
+      const Plane a = planes[3 * i], b = planes[3 * i + 1], c = planes[3 * i + 2];
+      carry_variants(a, b, c, table + 8 * i);
+      parities[i] = parity(a, b, c);
     }
-    for (; p < n_planes; ++p) planes[n_next++] = planes[p];
-    n_planes = n_next;
-  }
-  for (int i = 0; i < 2; ++i) {
-    table[2 * i] = planes[i];
-    table[2 * i + 1] = ~planes[i];
+    for (int i = 0; i < kPlanes % 3; ++i) parities[kUnits + i] = planes[3 * kUnits + i];
+    build_table<Plane, kUnits + kPlanes % 3>(parities, table + 8 * kUnits);
+  } else {
+    for (int i = 0; i < kPlanes; ++i) {
+      table[2 * i] = planes[i];
+      table[2 * i + 1] = ~planes[i];
+    }
   }
 }
 
-// ---- sums
-// ------------------------------------------------------------------------------------------------------
+// ---- sums ----
 
 /// Adds kInputs planes of one weight: their sum bit goes to `sum`, n / 2 carries of twice the weight to
 /// `carries`. `inputs` has room for 2 * kInputs planes: sums queue up behind the inputs, which keeps the
@@ -196,14 +192,14 @@ RSHASH_INLINE Plane far_rows(const std::uint8_t* tables, const std::uint16_t* of
     constexpr int kLevels = levels_for(kTail);
     Plane sums[kLevels];
 #pragma GCC unroll 8
-    for (int i = 0; i < kLevels; ++i) sums[i] = Plane::load(tables + initial[i]);
+    for (int i = 0; i < kLevels; ++i) sums[i] = Plane::fill(initial + 2 * i);
     return add_word<Plane, kTail, kLevels>(tables, offsets, sums);
   } else {
     Plane sums[6], high[kHigh], over = Plane::zeros();
 #pragma GCC unroll 8
-    for (int i = 0; i < 6; ++i) sums[i] = Plane::load(tables + initial[i]);
+    for (int i = 0; i < 6; ++i) sums[i] = Plane::fill(initial + 2 * i);
 #pragma GCC unroll 8
-    for (int i = 0; i < kHigh; ++i) high[i] = Plane::load(tables + initial[6 + i]);
+    for (int i = 0; i < kHigh; ++i) high[i] = Plane::fill(initial + 12 + 2 * i);
     for (std::uint32_t word = 0; word + 1 < n_words; ++word) {
       add_high<Plane, kHigh>(add_word<Plane, kWordPlanes, 6>(tables, offsets, sums), high, over);
       tables += sizeof(Plane) * kTablePlanes;
@@ -215,11 +211,10 @@ RSHASH_INLINE Plane far_rows(const std::uint8_t* tables, const std::uint16_t* of
   }
 }
 
-// ---- the kernel's functions (see SlicedKernel)
-// -----------------------------------------------------------------
+// ---- the kernel's functions (see SlicedKernel) ----
 
 std::size_t query_offsets(std::uint32_t n_bytes) {
-  return std::size_t{words_of(n_bytes)} * kWordOffsets + static_cast<std::size_t>(total_levels(n_bytes));
+  return std::size_t{words_of(n_bytes)} * kWordOffsets + 2 * static_cast<std::size_t>(total_levels(n_bytes));
 }
 
 template <class Plane>
@@ -227,8 +222,9 @@ void encode_limit(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* off
   const int n_levels = total_levels(n_bytes);
   const std::uint32_t start = (std::uint32_t{1} << n_levels) - (limit == 0 ? 1 : limit);
   for (int i = 0; i < n_levels; ++i) {
-    const int plane = kZerosPlane + static_cast<int>(start >> i & 1);
-    offsets[words_of(n_bytes) * kWordOffsets + i] = static_cast<std::uint16_t>(plane * sizeof(Plane));
+    const auto fill = static_cast<std::uint16_t>(-static_cast<int>(start >> i & 1));
+    std::uint16_t* const place = offsets + words_of(n_bytes) * kWordOffsets + 2 * i;
+    place[0] = place[1] = fill;
   }
 }
 
@@ -264,11 +260,11 @@ void prepare_group(const Tile& group, std::uint8_t* tables) {
   Plane planes[kWordPlanes];
   const std::uint32_t n_words = words_of(group.n_bytes);
   for (std::uint32_t word = 0; word < n_words; ++word) {
-    if (group.n_bytes == 8) {
-      Plane::slice(group.rows, planes);
+    if (Plane::kStrided ? group.n_bytes >= 8 * (word + 1) : group.n_bytes == 8) {
+      Plane::slice(group.rows + std::size_t{8} * word, group.n_bytes, planes);
     } else {
       gather_words<Plane>(group, word, words);
-      Plane::slice(reinterpret_cast<const std::uint8_t*>(words), planes);
+      Plane::slice(reinterpret_cast<const std::uint8_t*>(words), 8, planes);
     }
     Plane* table = reinterpret_cast<Plane*>(tables) + std::size_t{word} * kTablePlanes;
     switch (word + 1 < n_words ? 8 : tail_bytes(group.n_bytes)) {
@@ -297,25 +293,22 @@ void prepare_group(const Tile& group, std::uint8_t* tables) {
         build_table<Plane, 64>(planes, table);
     }
   }
-  Plane* constants = reinterpret_cast<Plane*>(tables) + kZerosPlane;
-  constants[0] = Plane::zeros();
-  constants[1] = ~Plane::zeros();
 }
 
 /// The loop over queries for one shape of code.
 template <class Plane, int kHigh, int kTail>
 std::uint32_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
                          std::uint32_t n_queries, SurvivorList& found) {
-  const std::uint32_t n_words = words_of(group.n_bytes);
-  const std::size_t n_offsets = query_offsets(group.n_bytes);
+  const std::uint32_t n_words = kHigh == 0 ? 1 : words_of(group.n_bytes);
+  const std::size_t n_offsets =
+      kHigh == 0 ? kWordOffsets + 2 * levels_for(kTail) : query_offsets(group.n_bytes);
   const Plane admitted = Plane::load(reinterpret_cast<const std::uint8_t*>(group.admitted));
-  const std::size_t ahead_step = group.ahead_bytes / 64 / n_queries + 1;
-  const std::uint8_t* ahead = group.ahead + first_query * ahead_step * 64;
+  const std::uint8_t* ahead = group.ahead;
+  const std::uint8_t* const ahead_end = ahead + (first_query == 0 ? group.ahead_bytes : 0);
+  for (; ahead + std::size_t{64} * n_queries < ahead_end; ahead += 64) __builtin_prefetch(ahead, 0, 2);
   for (std::uint32_t query = first_query; query < n_queries; ++query) {
-    for (std::size_t line = 0; line < ahead_step && ahead < group.ahead + group.ahead_bytes;
-         ++line, ahead += 64) {
-      __builtin_prefetch(ahead, 0, 2);
-    }
+    __builtin_prefetch(ahead, 0, 2);  // the rest, a line a query
+    ahead += ahead < ahead_end ? 64 : 0;
     const Plane far = far_rows<Plane, kHigh, kTail>(group.tables, offsets + query * n_offsets, n_words);
     const Plane near = admitted.and_not(far);
     if (__builtin_expect(near.all_zeros(), 1)) continue;

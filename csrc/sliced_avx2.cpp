@@ -11,11 +11,18 @@ using Vector = __m256i;
 struct Plane {
   static constexpr std::uint32_t kRows = 256;
 
+  static constexpr bool kStrided = false;  // rows of `slice` are dense
+
   Vector bits;
 
   static RSHASH_INLINE Plane zeros() { return {_mm256_setzero_si256()}; }
   static RSHASH_INLINE Plane load(const std::uint8_t* from) {
     return {_mm256_load_si256(reinterpret_cast<const Vector*>(from))};
+  }
+  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
+    std::int32_t bits;
+    std::memcpy(&bits, pair, 4);
+    return {_mm256_set1_epi32(bits)};
   }
   RSHASH_INLINE void store(std::uint64_t* to) const {
     _mm256_store_si256(reinterpret_cast<Vector*>(to), bits);
@@ -25,7 +32,7 @@ struct Plane {
   RSHASH_INLINE Plane and_not(Plane other) const { return {_mm256_andnot_si256(other.bits, bits)}; }
 
   /// planes[8 * j + i] = bit i of byte j of 256 rows of eight bytes, row r in bit r.
-  static void slice(const std::uint8_t* rows, Plane* planes) {
+  static void slice(const std::uint8_t* rows, std::size_t, Plane* planes) {
     // Sixteen bytes, two rows: their bytes 0, their bytes 1, …
     const Vector pair_bytes = _mm256_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15,  //
                                                0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);

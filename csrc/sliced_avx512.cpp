@@ -46,28 +46,65 @@ inline void transpose_lanes(Vector* rows) {
   }
 }
 
+/// Where each byte of a vector comes from (for vpermb).
+struct ByteOrder {
+  alignas(64) std::uint8_t sources[64];
+};
+
+/// Byte i of lane j from byte j of lane i; `reversed`, of lane 7 - i.
+constexpr ByteOrder transposed_bytes(bool reversed) {
+  ByteOrder order{};
+  for (int lane = 0; lane < 8; ++lane) {
+    for (int byte = 0; byte < 8; ++byte) {
+      order.sources[8 * lane + byte] = static_cast<std::uint8_t>(8 * (reversed ? 7 - byte : byte) + lane);
+    }
+  }
+  return order;
+}
+
+/// Eight bytes of each of eight rows.
+RSHASH_INLINE Vector load_rows(const std::uint8_t* rows, std::size_t stride) {
+  if (stride == 8) return _mm512_loadu_si512(rows);
+  Vector lanes = _mm512_setzero_si512();
+#pragma GCC unroll 8
+  for (int row = 0; row < 8; ++row, rows += stride) {
+    const __m128i lane = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(rows));
+    lanes = _mm512_mask_broadcastq_epi64(lanes, static_cast<__mmask8>(1 << row), lane);
+  }
+  return lanes;
+}
+
 struct Plane {
   static constexpr std::uint32_t kRows = 512;
+
+  static constexpr bool kStrided = true;  // rows of `slice` may lie any distance apart
 
   Vector bits;
 
   static RSHASH_INLINE Plane zeros() { return {_mm512_setzero_si512()}; }
   static RSHASH_INLINE Plane load(const std::uint8_t* from) { return {_mm512_load_si512(from)}; }
+  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
+    std::int32_t bits;
+    std::memcpy(&bits, pair, 4);
+    return {_mm512_set1_epi32(bits)};
+  }
   RSHASH_INLINE void store(std::uint64_t* to) const { _mm512_store_si512(to, bits); }
   RSHASH_INLINE bool all_ones() const { return _mm512_cmpneq_epi64_mask(bits, _mm512_set1_epi64(-1)) == 0; }
   RSHASH_INLINE bool all_zeros() const { return _mm512_test_epi64_mask(bits, bits) == 0; }
   RSHASH_INLINE Plane and_not(Plane other) const { return {_mm512_andnot_si512(other.bits, bits)}; }
 
-  /// planes[8 * j + i] = bit i of byte j of 512 rows of eight bytes, row r in bit r.
-  static void slice(const std::uint8_t* rows, Plane* planes) {
+  /// planes[8 * j + i] = bit i of byte j of 512 rows, row r in bit r; eight bytes of a row are read, each
+  /// `stride` bytes behind those of the last.
+  static void slice(const std::uint8_t* rows, std::size_t stride, Plane* planes) {
     // Byte j of rows 7 .. 0 in lane j: the bit-matrix product below turns the order round.
-    const Vector bytes_of_rows = byte_order([](int lane, int byte) { return 8 * (7 - byte) + lane; });
-    const Vector transposed = byte_order([](int lane, int byte) { return 8 * byte + lane; });
+    constexpr ByteOrder kBytesOfRows = transposed_bytes(true), kTransposed = transposed_bytes(false);
+    const Vector bytes_of_rows = _mm512_load_si512(kBytesOfRows.sources);
+    const Vector transposed = _mm512_load_si512(kTransposed.sources);
     const Vector single_bits = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201));
     Vector blocks[8][8];  // blocks[v][j]: lane w is byte j of rows 64 v + 8 w .. + 7, its byte i their bits i
     for (int v = 0; v < 8; ++v) {
-      for (int w = 0; w < 8; ++w, rows += 64) {
-        const Vector bytes = _mm512_permutexvar_epi8(bytes_of_rows, _mm512_loadu_si512(rows));
+      for (int w = 0; w < 8; ++w, rows += 8 * stride) {
+        const Vector bytes = _mm512_permutexvar_epi8(bytes_of_rows, load_rows(rows, stride));
         blocks[v][w] = _mm512_gf2p8affine_epi64_epi8(single_bits, bytes, 0);
       }
       transpose_lanes(blocks[v]);
@@ -78,17 +115,6 @@ struct Plane {
       transpose_lanes(lanes);
       for (int i = 0; i < 8; ++i) planes[8 * j + i].bits = lanes[i];
     }
-  }
-
- private:
-  template <class Source>
-  static Vector byte_order(Source source) {
-    alignas(64) std::uint8_t order[64];
-    for (int lane = 0; lane < 8; ++lane) {
-      for (int byte = 0; byte < 8; ++byte)
-        order[8 * lane + byte] = static_cast<std::uint8_t>(source(lane, byte));
-    }
-    return _mm512_load_si512(order);
   }
 };
 

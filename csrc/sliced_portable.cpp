@@ -29,6 +29,8 @@ inline std::uint64_t transpose_bits(std::uint64_t x) {
 struct Plane {
   static constexpr std::uint32_t kRows = 128;
 
+  static constexpr bool kStrided = false;  // rows of `slice` are dense
+
   Vector bits;
 
   static RSHASH_INLINE Plane zeros() { return {Vector{0, 0}}; }
@@ -37,13 +39,17 @@ struct Plane {
     std::memcpy(&plane.bits, from, sizeof plane.bits);
     return plane;
   }
+  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
+    const std::uint64_t bits = pair[0] ? ~std::uint64_t{0} : 0;
+    return {Vector{bits, bits}};
+  }
   RSHASH_INLINE void store(std::uint64_t* to) const { std::memcpy(to, &bits, sizeof bits); }
   RSHASH_INLINE bool all_ones() const { return (bits[0] & bits[1]) == ~std::uint64_t{0}; }
   RSHASH_INLINE bool all_zeros() const { return (bits[0] | bits[1]) == 0; }
   RSHASH_INLINE Plane and_not(Plane other) const { return {bits & ~other.bits}; }
 
   /// planes[8 * j + i] = bit i of byte j of 128 rows of eight bytes, row r in bit r.
-  static void slice(const std::uint8_t* rows, Plane* planes) {
+  static void slice(const std::uint8_t* rows, std::size_t, Plane* planes) {
     for (std::uint32_t block = 0; block < kRows / 8; ++block, rows += 64) {
       std::uint64_t words[8];
       std::memcpy(words, rows, 64);

@@ -1,0 +1,214 @@
+// Loops that run one resource of the machine at its limit; see limits.h.
+//
+// One unit holds every instruction set: the functions carry their own target, and call nothing inline.
+#include "limits.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "parallel.h"
+#ifdef RSHASH_X86
+#include <immintrin.h>
+#endif
+
+namespace rshash {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kLeastSeconds = 0.03;         // a measurement shorter than this is repeated twice as often
+constexpr std::size_t kTableBytes = 16 << 10;  // half of the smallest first-level cache in use
+constexpr std::int64_t kTableWords = kTableBytes / 8;
+constexpr int kLoads = 32;      // planes loaded, and full adders, for a word of 64 planes
+constexpr int kChains = 8;      // additions that do not wait for each other
+constexpr int kUnits = 64;      // words added in one call
+constexpr int kPlaneStep = 16;  // planes from one unit's first to the next's
+
+struct alignas(64) Table {
+  std::uint64_t words[kTableWords];
+};
+
+/// Keeps the result of a loop alive.
+std::atomic<std::uint64_t> sink{0};
+
+/// Runs loop(n_rounds, part) on every thread with ever more rounds until that takes long enough.
+template <class Loop>
+Rate measure(int n_threads, std::int64_t amount_a_round, const Loop& loop) {
+  for (std::int64_t n_rounds = 1;; n_rounds *= 2) {
+    StopSign stop(nullptr);
+    const auto start = Clock::now();
+    run_parts(n_threads, stop, [&](int part) { sink.fetch_xor(loop(n_rounds, part)); });
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (seconds >= kLeastSeconds) return {seconds, n_rounds * amount_a_round};
+  }
+}
+
+/// One table a thread, filled with bits that no compiler knows.
+std::vector<Table> make_tables(int n_threads) {
+  std::vector<Table> tables(static_cast<std::size_t>(n_threads));
+  std::uint64_t state = 0x9e3779b97f4a7c15;
+  for (Table& table : tables) {
+    for (std::uint64_t& word : table.words) word = state = state * 6364136223846793005 + 1442695040888963407;
+  }
+  return tables;
+}
+
+// ---- reading
+
+std::uint64_t read_words(const std::uint8_t* data, std::size_t n_bytes) {
+  std::uint64_t sums[16] = {};
+  for (std::size_t byte = 0; byte + sizeof sums <= n_bytes; byte += sizeof sums) {
+    std::uint64_t words[16];
+    std::memcpy(words, data + byte, sizeof words);
+    for (int i = 0; i < 16; ++i) sums[i] ^= words[i];
+  }
+  std::uint64_t all = 0;
+  for (const std::uint64_t sum : sums) all ^= sum;
+  return all;
+}
+
+// ---- counting: the least distance of a table of 64-bit codes to one query
+
+using CountWords = std::uint64_t (*)(const std::uint64_t* words, std::uint64_t query);
+
+std::uint64_t count_portable(const std::uint64_t* words, std::uint64_t query) {
+  std::uint64_t least = 64;
+  for (std::int64_t i = 0; i < kTableWords; ++i) {
+    const auto distance = static_cast<std::uint64_t>(__builtin_popcountll(words[i] ^ query));
+    least = distance < least ? distance : least;
+  }
+  return least;
+}
+
+#ifdef RSHASH_X86
+__attribute__((target("popcnt"))) std::uint64_t count_popcnt(const std::uint64_t* words,
+                                                             std::uint64_t query) {
+  std::uint64_t least[4] = {64, 64, 64, 64};
+  for (std::int64_t i = 0; i < kTableWords; i += 4) {
+    for (int j = 0; j < 4; ++j) {
+      const auto distance = static_cast<std::uint64_t>(_mm_popcnt_u64(words[i + j] ^ query));
+      least[j] = distance < least[j] ? distance : least[j];
+    }
+  }
+  return least[0] ^ least[1] ^ least[2] ^ least[3];
+}
+
+__attribute__((target("avx512f,avx512vpopcntdq"))) std::uint64_t count_avx512(const std::uint64_t* words,
+                                                                              std::uint64_t query) {
+  const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(query));
+  __m512i least[4];
+  for (__m512i& lanes : least) lanes = _mm512_set1_epi64(64);
+  for (std::int64_t i = 0; i < kTableWords; i += 32) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const __m512i codes = _mm512_load_si512(words + i + 8 * j);
+      least[j] = _mm512_min_epu64(least[j], _mm512_popcnt_epi64(_mm512_xor_si512(codes, wanted)));
+    }
+  }
+  alignas(64) std::uint64_t lanes[8];
+  _mm512_store_si512(
+      lanes, _mm512_xor_si512(_mm512_xor_si512(least[0], least[1]), _mm512_xor_si512(least[2], least[3])));
+  return lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3] ^ lanes[4] ^ lanes[5] ^ lanes[6] ^ lanes[7];
+}
+#endif
+
+// ---- adding planes: kUnits words of 64 planes, kLoads full adders each
+
+using AddPlanes = std::uint64_t (*)(const std::uint64_t* table);
+
+// The same text for every width of plane; a vector type cannot leave a function of another target.
+#define RSHASH_ADD_PLANES(kBytes)                                                                \
+  typedef std::uint64_t Plane __attribute__((vector_size(kBytes)));                              \
+  constexpr int kTablePlanes = kTableBytes / kBytes;                                             \
+  const Plane* planes = reinterpret_cast<const Plane*>(table);                                   \
+  Plane sums[4] = {}, carries[4] = {};                                                           \
+  for (int unit = 0; unit < kUnits; ++unit) {                                                    \
+    const Plane* here = planes + unit * kPlaneStep % (kTablePlanes - kLoads);                    \
+    _Pragma("GCC unroll 32") for (int i = 0; i < kLoads; ++i) {                                  \
+      const Plane a = sums[i % 4], b = carries[i % 4], c = here[i], either = a ^ b;              \
+      sums[i % 4] = either ^ c;                                                                  \
+      carries[i % 4] = (a & b) | (either & c);                                                   \
+    }                                                                                            \
+  }                                                                                              \
+  const Plane all =                                                                              \
+      sums[0] ^ sums[1] ^ sums[2] ^ sums[3] ^ carries[0] ^ carries[1] ^ carries[2] ^ carries[3]; \
+  return all[0] ^ all[1]
+
+std::uint64_t add_portable(const std::uint64_t* table) { RSHASH_ADD_PLANES(16); }
+
+#ifdef RSHASH_X86
+__attribute__((target("avx2"))) std::uint64_t add_avx2(const std::uint64_t* table) { RSHASH_ADD_PLANES(32); }
+
+__attribute__((target("avx512f"))) std::uint64_t add_avx512(const std::uint64_t* table) {
+  constexpr int kTablePlanes = kTableBytes / 64;
+  __m512i sums[kChains], carries[kChains];
+  for (int i = 0; i < kChains; ++i) sums[i] = carries[i] = _mm512_setzero_si512();
+  for (int unit = 0; unit < kUnits; ++unit) {
+    const std::uint64_t* here = table + 8 * (unit * kPlaneStep % (kTablePlanes - kLoads));
+#pragma GCC unroll 32
+    for (int i = 0; i < kLoads; ++i) {
+      __m512i &a = sums[i % kChains], &b = carries[i % kChains];
+      const __m512i c = _mm512_load_si512(here + 8 * i);
+      const __m512i sum = _mm512_ternarylogic_epi64(a, b, c, 0x96);  // parity
+      b = _mm512_ternarylogic_epi64(b, a, sum, 0xd4);                // majority of b, a and a ^ b ^ sum
+      a = sum;
+    }
+  }
+  __m512i all = _mm512_setzero_si512();
+  for (int i = 0; i < kChains; ++i) all = _mm512_xor_si512(all, _mm512_xor_si512(sums[i], carries[i]));
+  alignas(64) std::uint64_t lanes[8];
+  _mm512_store_si512(lanes, all);
+  return lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3] ^ lanes[4] ^ lanes[5] ^ lanes[6] ^ lanes[7];
+}
+#endif
+
+}  // namespace
+
+Rate measure_reads(const std::uint8_t* data, std::size_t n_bytes, int n_threads) {
+  const std::size_t part_bytes = n_bytes / static_cast<std::size_t>(n_threads);
+  const auto bytes_a_round = static_cast<std::int64_t>(part_bytes) * n_threads;
+  return measure(n_threads, bytes_a_round, [&](std::int64_t n_rounds, int part) {
+    std::uint64_t all = 0;
+    for (std::int64_t round = 0; round < n_rounds; ++round)
+      all ^= read_words(data + part * part_bytes, part_bytes);
+    return all;
+  });
+}
+
+Rate measure_popcounts(Simd simd, int n_threads) {
+  CountWords count = count_portable;
+#ifdef RSHASH_X86
+  if (simd == Simd::avx2) count = count_popcnt;
+  if (simd == Simd::avx512) count = count_avx512;
+#endif
+  const std::vector<Table> tables = make_tables(n_threads);
+  return measure(n_threads, kTableWords * n_threads, [&](std::int64_t n_rounds, int part) {
+    std::uint64_t all = 0;
+    for (std::int64_t round = 0; round < n_rounds; ++round) {
+      all ^= count(tables[part].words, static_cast<std::uint64_t>(round));
+    }
+    return all;
+  });
+}
+
+Rate measure_planes(Simd simd, int n_threads) {
+  AddPlanes add = add_portable;
+  std::int64_t rows = 128;
+#ifdef RSHASH_X86
+  if (simd == Simd::avx2) add = add_avx2, rows = 256;
+  if (simd == Simd::avx512) add = add_avx512, rows = 512;
+#endif
+  std::vector<Table> tables = make_tables(n_threads);
+  return measure(n_threads, rows * kUnits * n_threads, [&](std::int64_t n_rounds, int part) {
+    std::uint64_t all = 0;
+    for (std::int64_t round = 0; round < n_rounds; ++round) {
+      tables[part].words[round % kTableWords] ^= all;  // no round is like the last
+      all ^= add(tables[part].words);
+    }
+    return all;
+  });
+}
+
+}  // namespace rshash
