@@ -6,7 +6,20 @@ from math import cos, pi, sin
 
 from rshash.data.scenes.canvas import EDGE, Canvas, Colour, Point, box, place, shade, vary
 from rshash.data.scenes.facts import Facts
-from rshash.data.scenes.parts import ASPHALT, MARK, PAINT, SOIL, beside, ground, house, road, scatter_trees, tree, wavy
+from rshash.data.scenes.parts import (
+    ASPHALT,
+    MARK,
+    PAINT,
+    ROOF,
+    SOIL,
+    beside,
+    ground,
+    house,
+    road,
+    scatter_trees,
+    tree,
+    wavy,
+)
 
 SOLAR: dict[str, Colour] = {"blue": (42, 66, 132), "black": (34, 38, 50)}
 COURT: dict[str, Colour] = {"green": (74, 146, 92), "blue": (54, 104, 178), "red": (186, 84, 60)}
@@ -45,7 +58,7 @@ def paint_tennis(canvas: Canvas, facts: Facts) -> None:
     ground(canvas, facts.ground)
     beside(canvas, facts.beside, 44)
     columns, rows = min(facts.n, 3), -(-facts.n // 3)
-    k = min(92 / columns / 16, 84 / rows / 31, 2.1)  # units of one metre
+    k = min(92 / columns / 16, 84 / rows / 31, 2.6)  # units of one metre
     wide, deep = 16 * k, 31 * k
     around = vary(rng.choice(((70, 108, 82), (88, 116, 84), (168, 104, 78), (96, 118, 120))), rng, 8)
     inside = vary(COURT[facts.colour], rng, 6)
@@ -107,13 +120,13 @@ def paint_dense(canvas: Canvas, facts: Facts) -> None:
         road(canvas, [(-EDGE, y), (EDGE, y)], min(6.5, pitch * 0.2), centre=False)
     road(canvas, [(across, -EDGE), (across, EDGE)], 6, centre=False)
     for row in [y + side * pitch * 0.29 for y in levels for side in (-1, 1)]:
-        x, depth = -90.0, pitch * 0.27
-        while x < 90:
+        x, depth = -EDGE, pitch * 0.27
+        while x < EDGE:
             width = rng.uniform(8.5, 13)
             x += width + rng.uniform(0.8, 2.4)
             if abs(x - width / 2 - across) > width / 2 + 5:
                 size, turn = ((width, depth), 0.0) if rng.random() < 0.7 else ((depth, width), pi / 2)
-                house(canvas, x - width / 2, row, *size, turn, PAINT[facts.colour])
+                house(canvas, x - width / 2, row, *size, turn, ROOF[facts.colour])
             if rng.random() < 0.14:
                 tree(canvas, x, row + pitch * 0.17, 2.4)
 
@@ -126,11 +139,11 @@ def paint_sparse(canvas: Canvas, facts: Facts) -> None:
     scatter_trees(canvas, rng.randint(10, 24), (-90, -90), (90, -46), 4)
     scatter_trees(canvas, 70 if facts.beside == "trees" else 6, (-90, 46), (90, 90), 4)
     road(canvas, lane, 4.5, vary(rng.choice((ASPHALT, (168, 146, 112))), rng), centre=False)
-    for x, y in rng.sample([(x, side * 26) for x in (-37, 0, 37) for side in (-1, 1)], facts.n):
-        x, y = x + rng.uniform(-3, 3), y + rng.uniform(-4, 4)
+    for column, side in rng.sample([(column, side) for column in (-1, 0, 1) for side in (-1, 1)], facts.n):
+        x, y = column * 37 + rng.uniform(-3, 3), side * 26 + rng.uniform(-4, 4)
         canvas.line([(x + 3, y), (x + 3, 0)], 2.2, (178, 166, 142))
         canvas.region(box(x, y, 27, 23), vary((110, 138, 70), rng, 8), "mottle", 0.4)
-        house(canvas, x, y, rng.uniform(15, 19), rng.uniform(10, 12), rng.uniform(-0.3, 0.3), PAINT[facts.colour])
+        house(canvas, x, y, rng.uniform(15, 19), rng.uniform(10, 12), rng.uniform(-0.3, 0.3), ROOF[facts.colour])
         tree(canvas, x - 12, y + rng.uniform(-7, 7), rng.uniform(2.6, 4))
 
 
@@ -147,6 +160,6 @@ def paint_solar(canvas: Canvas, facts: Facts) -> None:
         canvas.polygon(box((left + right) / 2, y, right - left, depth), colour, height=2.4)
         canvas.polygon(box((left + right) / 2, y - depth * 0.3, right - left, depth * 0.3), shade(colour, 1.22))
         canvas.line([(left, y), (right, y)], 0.5, (150, 160, 180), alpha=150)
-        for x in range(int(left), int(right), 6):
-            canvas.line([(x, y - depth / 2), (x, y + depth / 2)], 0.5, (150, 160, 180), alpha=130)
+        for seam in range(int(left), int(right), 6):
+            canvas.line([(seam, y - depth / 2), (seam, y + depth / 2)], 0.5, (150, 160, 180), alpha=130)
     canvas.line([(right + 5, -45), (right + 5, 41)], 3, vary((176, 160, 130), rng))

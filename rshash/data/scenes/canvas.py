@@ -1,7 +1,7 @@
 """A canvas in ground units: turned, supersampled, lit by one sun; painters draw on it, an RGB array comes out.
 
-Painters use local coordinates: the image is a square of half side `HALF` around (0, 0), turned by the canvas's angle, so
-what lies within `HALF` of the middle is always seen and what reaches `EDGE` covers the corners too.
+Painters use local coordinates: the image is a square of half side `HALF` to `HALF` / 0.84 around (0, 0), turned by any
+angle, so what lies within `HALF` of the middle is always seen and what reaches `EDGE` covers the corners too.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class Canvas:
         self._pillow, self._drawing = require("PIL.Image", "train"), require("PIL.ImageDraw", "train")
         self._image: Image = self._pillow.new("RGB", (self._side, self._side))
         self._draw: Any = self._drawing.Draw(self._image, "RGBA")
+
+    def sees(self, x: float, y: float, reach: float) -> bool:
+        """Tell whether anything within ``reach`` of (x, y) can be in the picture."""
+        ((px, py),), pr = self._pixels([(x, y)]), reach * self._scale
+        return -pr < px < self._side + pr and -pr < py < self._side + pr
 
     def ground(self, colour: Colour, texture: str, strength: float = 0.5) -> None:
         """Cover everything with a surface of a texture of `rshash.data.scenes.texture`."""
@@ -118,7 +123,9 @@ class Canvas:
         light = np.linspace(rng.uniform(0.93, 1.0), rng.uniform(1.0, 1.07), self.size, dtype=np.float32)
         slope = light[:, None, None] if rng.random() < 0.5 else light[None, :, None]
         grain = np.asarray(noise(GRAIN, self.size, rng), dtype=np.float32)[..., None] - np.float32(128)
-        pixels = np.asarray(small, dtype=np.float32) * (gain * slope)
+        pixels = np.asarray(small, dtype=np.float32)
+        grey = pixels.mean(axis=2, keepdims=True)
+        pixels = (grey + (pixels - grey) * np.float32(rng.uniform(0.7, 0.95))) * (gain * slope)  # seen through air
         pixels += grain * np.float32(rng.uniform(0.05, 0.13)) + np.float32(rng.uniform(0, 10))
         return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
@@ -167,6 +174,8 @@ def vary(colour: Colour, rng: Random, spread: int = 10) -> Colour:
 
 
 def blob(x: float, y: float, radius: float, rng: Random, *, rough: float = 0.25) -> list[Point]:
-    """Return an uneven round outline of twelve points."""
-    reach = [radius * rng.uniform(1 - rough, 1 + rough) for _ in range(12)]
-    return [(x + cos(i * pi / 6) * r, y + sin(i * pi / 6) * r) for i, r in enumerate(reach)]
+    """Return a smooth uneven round outline, within ``rough`` of the radius."""
+    first, second = rng.uniform(0, 2 * pi), rng.uniform(0, 2 * pi)
+    turns = [i * pi / 10 for i in range(20)]
+    reach = [radius * (1 + rough * (0.6 * sin(2 * t + first) + 0.4 * sin(3 * t + second))) for t in turns]
+    return [(x + cos(t) * r, y + sin(t) * r) for t, r in zip(turns, reach, strict=True)]

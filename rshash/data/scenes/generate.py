@@ -84,8 +84,8 @@ class SceneDataset(CaptionDataset):
 def generate_scenes(n: int, seed: int = 0, size: int = 128) -> SceneDataset:
     """Make aerial-like scenes of `KINDS` with five captions each; images are drawn when opened.
 
-    Scene i depends only on ``seed`` and i, its pixels also on ``size``. Kinds and splits (80/10/10 train, val, test) are
-    balanced: each block of ``len(KINDS)`` scenes holds every kind once, each block of ten the splits.
+    Scene i depends only on ``seed`` and i, its pixels also on ``size``. Kinds and splits are balanced:
+    each block of ``len(KINDS)`` scenes holds every kind once, and each ten are 8 of train, 1 of val, 1 of test.
 
     Args:
         n: number of scenes, at least 1.

@@ -8,7 +8,7 @@ from rshash.data.scenes.facts import Facts
 from rshash.data.scenes.kinds import KINDS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-MANY = ("many", "lots of", "dozens of")
+MANY = ("many", "lots of", "a lot of")  # above twelve nobody counts at a glance
 BESIDE_WORDS = {
     "trees": ("trees", "many green trees"),
     "houses": ("houses", "some residential houses"),
@@ -16,16 +16,16 @@ BESIDE_WORDS = {
     "a lake": ("a lake", "a pond"),
     "bare soil": ("bare soil", "bare land"),
     "warehouses": ("warehouses", "some large buildings"),
-    "tall buildings": ("tall buildings", "big buildings"),
+    "tall buildings": ("tall buildings", "some big buildings"),
 }
 GROUND_WORDS = {
-    "grass": ("on green grass", "surrounded by grass"),
-    "dry grass": ("on dry grass", "surrounded by dry grass"),
-    "bare soil": ("on bare soil", "surrounded by bare ground"),
-    "sand": ("on sand", "surrounded by sand"),
-    "concrete": ("on concrete", "surrounded by concrete"),
-    "blue": ("in blue water", "on blue water"),
-    "green": ("in green water", "on green water"),
+    "grass": ("on green grass", "amid green grass"),
+    "dry grass": ("on dry grass", "amid dry yellow grass"),
+    "bare soil": ("on bare soil", "amid bare brown ground"),
+    "sand": ("on sand", "amid pale sand"),
+    "concrete": ("on concrete", "amid grey concrete"),
+    "blue water": ("with blue water", "in blue water"),
+    "green water": ("with green water", "in green water"),
 }
 NEXT_TO = ("next to", "beside", "near", "close to")
 N_CAPTIONS = 5
@@ -35,42 +35,45 @@ def write_captions(facts: Facts, rng: Random) -> tuple[str, ...]:
     """Say five different things of a scene.
 
     Returns:
-        `N_CAPTIONS` distinct lower-case sentences. Every one names the place or what stands in it; the first two give
-        the count, counts above twelve as a word for many; the first and third give the colour.
+        `N_CAPTIONS` distinct lower-case sentences; each names the place, the first two also the count, the first and
+        the third also the colour.
 
-    >>> facts = Facts("runway", "planes", 3, "white", "grass", "trees")
-    >>> write_captions(facts, Random(1))[0]
-    'three white airplanes at an airport next to many green trees'
+    >>> for caption in write_captions(Facts("runway", "planes", 3, "white", "grass", "trees"), Random(0)):
+    ...     print(caption)
+    three white planes at an airfield with a runway near many green trees
+    three planes can be seen at an airport with a runway
+    the planes at an airfield with a runway are white
+    an airport with a runway is located near many green trees
+    planes at an airfield with a runway seen from above
     """
     kind = KINDS[facts.kind]
-    names = rng.sample(kind.names, 2)
-    place, other = with_article(names[0]), with_article(names[1])
-    one, many = rng.choice(kind.objects)
-    objects = one if facts.n == 1 else many
-    count = number_word(facts.n, rng)
-    said = "" if facts.colour == "mixed" else f"{facts.colour} "
-    if facts.colour == "mixed":
-        coloured, plain_colour = f"{objects} of different colours", f"the {objects} have different colours"
-    elif kind.coloured:
-        coloured = f"{objects} and {'' if kind.coloured.endswith('s') else 'a '}{said}{kind.coloured}"
-        plain_colour = f"the {kind.coloured} of {place} {'are' if kind.coloured.endswith('s') else 'is'} {facts.colour}"
-    else:
-        coloured, plain_colour = f"{said}{objects}", f"the {objects} {'is' if facts.n == 1 else 'are'} {facts.colour}"
-    near = rng.choice(BESIDE_WORDS[facts.beside]) if facts.beside else ""
-    beside = f" {rng.choice(NEXT_TO)} {near}" if near else ""
-    around = rng.choice(GROUND_WORDS[facts.ground])
+    place, other = (with_article(name) for name in rng.sample(kind.names, 2))
+    noun = rng.choice(kind.objects)[facts.n != 1]
+    objects, count = noun.format(""), number_word(facts.n, rng)
+    seen = with_article(objects) if facts.n == 1 else objects
+    beside = f" {rng.choice(NEXT_TO)} {rng.choice(BESIDE_WORDS[facts.beside])}" if facts.beside else ""
+    around = f" {rng.choice(GROUND_WORDS[facts.ground])}" if facts.ground else ""
     be = "is" if facts.n == 1 else "are"
-    at = "in" if kind.names[0].endswith(("area", "land", "forest", "station", "harbour", "orchard", "lot")) else "at"
-    first = f"{count} {coloured} {at} {place}{beside}"
-    second = rng.choice((f"there {be} {count} {objects} {at} {other}", f"{other} with {count} {objects}"))
-    third = f"{plain_colour}" if place in plain_colour else f"{plain_colour} {at} {place}"
-    fourth = f"{other} {around}" if not near else f"{other} lies{beside}"
-    fifth = rng.choice(
+    if kind.coloured:
+        coloured = kind.coloured.format(facts.colour)
+        first = f"{place} with {count} {objects} and {coloured}{beside}"
+        third = f"{place} with {coloured}{around}"
+    elif facts.colour == "mixed":
+        first = f"{count} {objects} of different colours {kind.at} {place}{beside}"
+        third = f"the {objects} {kind.at} {place} have different colours"
+    else:
+        first = f"{count} {noun.format(facts.colour + ' ')} {kind.at} {place}{beside}"
+        third = f"the {objects} {kind.at} {place} {be} {facts.colour}"
+    second = rng.choice(
         (
-            f"an aerial view of {place} with {said if not kind.coloured else ''}{objects}{' in it' if not near else ' and ' + near}",
-            f"{place} seen from above with {objects} {around}",
+            f"there {be} {count} {objects} {kind.at} {other}",
+            f"{count} {objects} can be seen {kind.at} {other}",
+            f"{other}, where one sees {count} {objects}",
         )
     )
+    where = beside or around
+    fourth = f"{other} {rng.choice(('lies', 'is located'))}{where}" if where else f"this is {other}"
+    fifth = rng.choice((f"an aerial view of {place}{around}", f"{seen} {kind.at} {place} seen from above"))
     return first, second, third, fourth, fifth
 
 
@@ -86,9 +89,9 @@ def number_word(count: int, rng: Random) -> str:
 def with_article(noun: str) -> str:
     """Put the indefinite article before a noun that takes one.
 
-    >>> with_article("airport"), with_article("farmland")
-    ('an airport', 'farmland')
+    >>> with_article("airfield with a runway"), with_article("farmland")
+    ('an airfield with a runway', 'farmland')
     """
-    if noun.endswith(("land", "links")):
+    if noun.endswith("land"):
         return noun
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -22,14 +22,14 @@ def paint_orchard(canvas: Canvas, facts: Facts) -> None:
     ground(canvas, facts.ground)
     beside(canvas, facts.beside, 46)
     pitch = 88 / facts.n
-    radius, step = pitch * rng.uniform(0.34, 0.42), pitch * rng.uniform(0.84, 1.05)
+    radius, step = pitch * rng.uniform(0.34, 0.42), pitch * rng.uniform(0.6, 0.74)
     for i in range(facts.n):
         y = (i - (facts.n - 1) / 2) * pitch - 2
         canvas.line([(-EDGE, y), (EDGE, y)], pitch * 0.5, (96, 84, 58), alpha=70)
     for i in range(facts.n):
         y = (i - (facts.n - 1) / 2) * pitch - 2
-        x = -92.0
-        while x < 92:
+        x = -EDGE
+        while x < EDGE:
             tree(canvas, x + rng.uniform(-0.5, 0.5), y + rng.uniform(-0.5, 0.5), radius, CROWNS[facts.colour])
             x += step
 
@@ -41,19 +41,19 @@ def paint_farmland(canvas: Canvas, facts: Facts) -> None:
     beside(canvas, facts.beside, 46)
     columns = 1 if facts.n <= 2 else 2 if facts.n <= 6 else 3
     heights = [facts.n // columns + (1 if column < facts.n % columns else 0) for column in range(columns)]
-    cuts = [-92.0, *((i / columns - 0.5) * 100 + rng.uniform(-5, 5) for i in range(1, columns)), 92.0]
+    cuts = [-EDGE, *((i / columns - 0.5) * 100 + rng.uniform(-5, 5) for i in range(1, columns)), EDGE]
+    words, n_fields = rng.sample(sorted(CROPS), 3) if facts.colour == "mixed" else [facts.colour], 0
     for column, rows in enumerate(heights):
         left, right = cuts[column] + 0.9, cuts[column + 1] - 0.9
-        levels = [-92.0, *(-45 + 90 * (i / rows) + rng.uniform(-4, 4) for i in range(1, rows)), 45.0]
+        levels = [-EDGE, *(-45 + 90 * (i / rows) + rng.uniform(-4, 4) for i in range(1, rows)), 45.0]
         for top, bottom in zip([level + 0.9 for level in levels], levels[1:], strict=False):
-            _field(canvas, left, top, right, bottom - 0.9, facts.colour)
+            _field(canvas, left, top, right, bottom - 0.9, words[n_fields % len(words)])
+            n_fields += 1
 
 
 def _field(canvas: Canvas, left: float, top: float, right: float, bottom: float, word: str) -> None:
     """Draw one field with its plough lines."""
     rng = canvas.rng
-    if word == "mixed":
-        word = rng.choice(sorted(CROPS))
     colour = vary(rng.choice(CROPS[word]), rng, 8)
     middle = ((left + right) / 2, (top + bottom) / 2)
     canvas.region(box(*middle, right - left, bottom - top), colour, rng.choice(("mottle", "cloud")), 0.5)
@@ -79,12 +79,12 @@ def paint_forest(canvas: Canvas, facts: Facts) -> None:
         else [(0.0, 0.0)]
     )
     radius = rng.uniform(11, 14)
-    crown = rng.uniform(4.0, 6.0)
+    crown = rng.uniform(4.6, 6.4)
     for x, y in spots:
         canvas.region(blob(x, y, radius + 3, rng, rough=0.15), vary((146, 152, 88), rng, 8), "mottle", 0.5)
     step = crown * 1.5
-    for row in range(int(-92 / step), int(92 / step) + 1):
-        for column in range(int(-92 / step), int(92 / step) + 1):
+    for row in range(int(-EDGE / step), int(EDGE / step) + 1):
+        for column in range(int(-EDGE / step), int(EDGE / step) + 1):
             x = (column + row % 2 / 2) * step + rng.uniform(-2, 2)
             y = row * step * 0.9 + rng.uniform(-2, 2)
             if all((x - cx) ** 2 + (y - cy) ** 2 > (radius + crown * 0.5) ** 2 for cx, cy in spots):
@@ -103,8 +103,8 @@ def paint_golf(canvas: Canvas, facts: Facts) -> None:
     canvas.region(
         [*((x, y - width) for x, y in course), *((x, y + width) for x, y in reversed(course))], fairway, "mottle", 0.25
     )
-    for x in range(-112, 113, 14):
-        canvas.line([(x, -width * 0.8), (x + 8, width * 0.8)], 5.5, shade(fairway, 1.1), alpha=90)
+    for at in range(-112, 113, 14):
+        canvas.line([(at, -width * 0.8), (at + 8, width * 0.8)], 5.5, shade(fairway, 1.1), alpha=90)
     gx, gy = rng.uniform(-10, 10), rng.uniform(-6, 6)
     canvas.polygon(blob(gx, gy, 15, rng, rough=0.12), shade(fairway, 0.92))
     canvas.polygon(blob(gx, gy, 12.5, rng, rough=0.1), vary((150, 196, 104), rng, 6))

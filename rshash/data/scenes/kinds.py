@@ -27,101 +27,175 @@ class Kind(NamedTuple):
 
     Attributes:
         paint: draws a scene of given facts.
-        names: what captions call it; the first is the usual word.
-        objects: what is counted, as (singular, plural) names that mean the same; the first is the fact.
+        names: what captions call the place.
+        at: the preposition that goes with the names.
+        objects: what is counted, as (singular, plural) names that mean the same; "{}" stands where a colour may.
         counts: fewest and most of them.
         colours: colour words to choose from.
-        coloured: what the colour is said of: "" for the objects themselves, else a noun.
-        grounds: ground words to choose from.
+        coloured: what has the colour where it is not the objects, "{}" standing for the colour; "" for the objects.
+        grounds: ground words to choose from; "" where nothing of the ground is seen.
         besides: what may lie along one side; "" for nothing.
     """
 
     paint: Callable[[Canvas, Facts], None]
     names: tuple[str, ...]
+    at: str
     objects: tuple[tuple[str, str], ...]
     counts: tuple[int, int]
     colours: tuple[str, ...]
-    coloured: str
-    grounds: tuple[str, ...]
+    coloured: str = ""
+    grounds: tuple[str, ...] = ("grass", "dry grass", "bare soil")
     besides: tuple[str, ...] = ("", *BESIDE)
 
 
-CARS = (("car", "cars"), ("vehicle", "vehicles"))
-HOUSES = (("house", "houses"), ("home", "homes"))
+CARS = (("{}car", "{}cars"), ("{}vehicle", "{}vehicles"))
 CAR_COLOURS = ("white", "black", "red", "blue", "yellow")
 ROOFS = ("red", "grey", "brown", "white")
-GREENS = ("grass", "dry grass")
-NATURAL = ("grass", "dry grass", "bare soil")
 
 KINDS: dict[str, Kind] = {
     "baseball diamond": Kind(
-        paint_baseball, ("baseball diamond", "baseball field"),
-        (("baseball diamond", "baseball diamonds"), ("baseball field", "baseball fields")),
-        (1, 3), ("brown", "red"), "infield", GREENS),
+        paint_baseball,
+        ("ballpark", "baseball park"), "in",
+        (("baseball diamond", "baseball diamonds"), ("baseball field", "baseball fields")), (1, 3),
+        ("brown", "red"), "{} soil in the infield",
+        ("grass", "dry grass"),
+    ),
     "beach": Kind(
-        paint_beach, ("beach", "sandy shore"), (("line of waves", "lines of waves"), ("wave", "waves")),
-        (1, 4), ("yellow", "white", "grey"), "sand", ("grass", "dry grass"), ("", "trees", "houses", "a road")),
+        paint_beach,
+        ("beach", "sandy shore"), "on",
+        (("line of waves", "lines of waves"), ("breaking wave", "breaking waves")), (1, 4),
+        ("yellow", "white", "grey"), "{} sand",
+        ("grass", "dry grass"), ("", "trees", "houses", "a road"),
+    ),
     "bridge": Kind(
-        paint_bridge, ("bridge", "river crossing"), (("bridge", "bridges"), ("crossing", "crossings")),
-        (1, 3), ("blue", "green", "brown"), "river", NATURAL, ("", "trees", "houses")),
+        paint_bridge,
+        ("river", "winding river"), "over",
+        (("bridge", "bridges"), ("road bridge", "road bridges")), (1, 3),
+        ("blue", "green", "brown"), "{} water",
+        besides=("", "trees", "houses"),
+    ),
     "dense residential": Kind(
-        paint_dense, ("dense residential area", "dense neighbourhood"),
-        (("street", "streets"), ("road", "roads")), (2, 5), ROOFS, "roofs", ("grass", "bare soil", "concrete"), ("",)),
+        paint_dense,
+        ("dense residential area", "crowded neighbourhood"), "in",
+        (("street", "parallel streets"), ("road", "parallel roads")), (2, 5),
+        ROOFS, "packed houses with {} roofs",
+        ("grass", "bare soil", "concrete"), ("",),
+    ),
     "farmland": Kind(
-        paint_farmland, ("farmland", "agricultural land"), (("field", "fields"), ("piece of cropland", "pieces of cropland")),
-        (2, 9), ("green", "yellow", "brown", "mixed"), "", ("dry grass",)),
+        paint_farmland,
+        ("farmland", "cropland"), "in",
+        (("{}field", "{}fields"), ("{}crop field", "{}crop fields")), (2, 9),
+        ("green", "yellow", "brown", "mixed"),
+        grounds=("",),
+    ),
     "forest": Kind(
-        paint_forest, ("forest", "woodland"), (("clearing", "clearings"), ("glade", "glades")),
-        (1, 4), ("dark green", "light green", "orange"), "trees", ("grass",), ("",)),
+        paint_forest,
+        ("dense forest", "woodland"), "in",
+        (("clearing", "clearings"), ("glade", "glades")), (1, 4),
+        ("dark green", "light green", "orange"), "{} trees",
+        ("",), ("",),
+    ),
     "freeway": Kind(
-        paint_freeway, ("freeway", "motorway", "highway"), CARS, (2, 14), CAR_COLOURS, "", NATURAL),
+        paint_freeway,
+        ("freeway", "motorway", "highway"), "on",
+        CARS, (2, 14), CAR_COLOURS,
+    ),
     "golf course": Kind(
-        paint_golf, ("golf course", "golf links"), (("bunker", "bunkers"), ("sand trap", "sand traps")),
-        (2, 6), ("white", "yellow"), "", ("grass",), ("", "trees", "a lake", "a road")),
+        paint_golf,
+        ("golf course", "golf club"), "on",
+        (("{}bunker", "{}bunkers"), ("{}sand trap", "{}sand traps")), (2, 6),
+        ("white", "yellow"),
+        grounds=("grass",), besides=("", "trees", "a lake", "a road"),
+    ),
     "harbour": Kind(
-        paint_harbour, ("harbour", "marina", "port"), (("boat", "boats"), ("vessel", "vessels")),
-        (2, 14), ("white", "red", "blue", "yellow"), "", ("blue", "green"), ("", "trees", "a road", "warehouses")),
+        paint_harbour,
+        ("harbour", "marina", "port"), "in",
+        (("{}boat", "{}boats"), ("{}vessel", "{}vessels")), (2, 14),
+        ("white", "red", "yellow", "black"),
+        grounds=("blue water", "green water"), besides=("", "trees", "a road", "warehouses"),
+    ),
     "intersection": Kind(
-        paint_intersection, ("intersection", "crossroads"), CARS, (1, 9), CAR_COLOURS, "",
-        ("grass", "bare soil"), ("", "trees", "houses", "tall buildings")),
+        paint_intersection,
+        ("intersection", "crossroads"), "at",
+        CARS, (1, 9), CAR_COLOURS,
+        grounds=("grass", "bare soil"), besides=("", "trees", "houses", "tall buildings"),
+    ),
     "orchard": Kind(
-        paint_orchard, ("orchard", "fruit plantation"), (("row of trees", "rows of trees"), ("line of trees", "lines of trees")),
-        (4, 9), ("dark green", "light green"), "crowns", NATURAL),
+        paint_orchard,
+        ("orchard", "fruit plantation"), "in",
+        (("row of {}trees", "rows of {}trees"), ("line of {}trees", "lines of {}trees")), (4, 9),
+        ("dark green", "light green"),
+    ),
     "parking lot": Kind(
-        paint_parking, ("parking lot", "car park"), CARS, (4, 36), ("white", "black", "red", "blue", "mixed"), "",
-        ("grass", "dry grass", "concrete")),
+        paint_parking,
+        ("parking lot", "car park"), "in",
+        CARS, (3, 36), ("white", "black", "red", "blue", "mixed"),
+        grounds=("grass", "dry grass", "concrete"),
+    ),
     "railway station": Kind(
-        paint_railway, ("railway station", "train station"), (("train", "trains"), ("railway train", "railway trains")),
-        (1, 4), ("red", "blue", "white", "green", "yellow"), "", NATURAL),
+        paint_railway,
+        ("railway station", "train station"), "in",
+        (("{}train", "{}trains"), ("{}railway train", "{}railway trains")), (1, 4),
+        ("red", "blue", "white", "green", "yellow"),
+    ),
     "roundabout": Kind(
-        paint_roundabout, ("roundabout", "traffic circle"), (("road", "roads"), ("street", "streets")),
-        (3, 6), ("green", "brown", "grey"), "island", ("grass", "dry grass", "bare soil"), ("", "trees", "houses")),
+        paint_roundabout,
+        ("roundabout", "traffic circle"), "at",
+        (("road", "roads"), ("exit", "exits")), (3, 6),
+        ("green", "brown", "grey"), "a {} island in the middle",
+        besides=("", "trees", "houses"),
+    ),
     "runway": Kind(
-        paint_runway, ("runway", "airport"), (("plane", "planes"), ("airplane", "airplanes"), ("aircraft", "aircraft")),
-        (1, 6), ("white", "red", "blue", "yellow"), "", NATURAL),
+        paint_runway,
+        ("airport with a runway", "airfield with a runway"), "at",
+        (("{}plane", "{}planes"), ("{}airplane", "{}airplanes")), (1, 6),
+        ("white", "red", "blue", "yellow"),
+    ),
     "solar farm": Kind(
-        paint_solar, ("solar farm", "solar power plant"),
-        (("row of panels", "rows of panels"), ("line of panels", "lines of panels")),
-        (3, 9), ("blue", "black"), "", ("grass", "dry grass", "bare soil", "sand")),
+        paint_solar,
+        ("solar farm", "solar power plant"), "in",
+        (("row of {}panels", "rows of {}panels"), ("line of {}panels", "lines of {}panels")), (3, 9),
+        ("blue", "black"),
+        grounds=("grass", "dry grass", "bare soil", "sand"),
+    ),
     "sparse residential": Kind(
-        paint_sparse, ("sparse residential area", "scattered settlement"), HOUSES,
-        (1, 6), ROOFS, "roofs", NATURAL, ("", "trees")),
+        paint_sparse,
+        ("sparse residential area", "scattered settlement"), "in",
+        (("house", "houses"), ("home", "homes")), (1, 6),
+        ROOFS, "{} roofs",
+        besides=("", "trees"),
+    ),
     "storage tanks": Kind(
-        paint_tanks, ("tank farm", "oil depot"), (("storage tank", "storage tanks"), ("oil tank", "oil tanks")),
-        (1, 9), ("white", "grey", "brown", "green"), "", ("concrete", "bare soil", "grass", "sand")),
+        paint_tanks,
+        ("tank farm", "oil depot"), "in",
+        (("{}storage tank", "{}storage tanks"), ("{}oil tank", "{}oil tanks")), (1, 9),
+        ("white", "grey", "brown", "green"),
+        grounds=("concrete", "bare soil", "grass", "sand"),
+    ),
     "swimming pools": Kind(
-        paint_pools, ("garden area", "residential garden area"), (("swimming pool", "swimming pools"), ("pool", "pools")),
-        (1, 6), ("blue", "turquoise"), "", GREENS, ("", "trees", "a road")),
+        paint_pools,
+        ("garden of houses", "residential garden area"), "in",
+        (("{}swimming pool", "{}swimming pools"), ("{}pool", "{}pools")), (1, 6),
+        ("blue", "turquoise"),
+        grounds=("grass", "dry grass"), besides=("", "trees", "a road"),
+    ),
     "tennis courts": Kind(
-        paint_tennis, ("sports ground", "tennis club"), (("tennis court", "tennis courts"), ("tennis field", "tennis fields")),
-        (1, 6), ("green", "blue", "red"), "", NATURAL),
+        paint_tennis,
+        ("tennis club", "tennis centre"), "in",
+        (("{}tennis court", "{}tennis courts"), ("{}court", "{}courts")), (1, 6),
+        ("green", "blue", "red"),
+    ),
 }  # fmt: skip
 """Name → kind, in the order of the names, which is the order of the classes."""
 
 
 def draw_facts(name: str, rng: Random) -> Facts:
-    """Choose what a scene of a kind shows."""
+    """Choose what a scene of a kind shows.
+
+    >>> draw_facts("forest", Random(0)).objects
+    'clearings'
+    """
     kind = KINDS[name]
     n = rng.randint(*kind.counts)
     colour, ground, beside = rng.choice(kind.colours), rng.choice(kind.grounds), rng.choice(kind.besides)
-    return Facts(name, kind.objects[0][1], n, colour, ground, beside)
+    return Facts(name, kind.objects[0][1].format(""), n, colour, ground, beside)

@@ -1,7 +1,8 @@
-"""Things that many scenes share: colours by their words, trees, houses, cars, planes, boats, roads, and what lies beside."""
+"""What many scenes share: colours by their words, trees, houses, cars, planes, boats, roads, and what lies beside."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import atan2, cos, hypot, pi, sin
 from random import Random
 
@@ -17,6 +18,12 @@ PAINT: dict[str, Colour] = {  # of made things: planes, cars, boats, roofs, tank
     "green": (56, 128, 72),
     "brown": (132, 88, 58),
     "orange": (214, 124, 48),
+}
+ROOF: dict[str, Colour] = {
+    "white": (226, 222, 214),
+    "grey": (132, 132, 134),
+    "red": (176, 84, 62),
+    "brown": (116, 84, 64),
 }
 SOIL: dict[str, tuple[Colour, str]] = {  # word for the ground → colour, texture
     "grass": ((98, 124, 66), "mottle"),
@@ -40,6 +47,8 @@ def ground(canvas: Canvas, word: str) -> None:
 
 def tree(canvas: Canvas, x: float, y: float, radius: float, colour: Colour = TREE) -> None:
     """Draw a crown with its shadow, lit on the side of the sun."""
+    if not canvas.sees(x, y, radius * 2):
+        return
     rng = canvas.rng
     colour = vary(shade(colour, rng.uniform(0.8, 1.2)), rng, 6)
     canvas.disc(x, y, radius, shade(colour, 0.72), height=radius * 0.8)
@@ -49,6 +58,8 @@ def tree(canvas: Canvas, x: float, y: float, radius: float, colour: Colour = TRE
 
 def house(canvas: Canvas, x: float, y: float, width: float, depth: float, turn: float, colour: Colour) -> None:
     """Draw a gabled roof, one slope in the light and one out of it."""
+    if not canvas.sees(x, y, width + depth):
+        return
     colour = vary(colour, canvas.rng, 8)
     canvas.polygon(box(x, y, width, depth, turn), colour, height=3.5)
     facing = -sin(turn) * canvas.sun[0] + cos(turn) * canvas.sun[1]
@@ -108,7 +119,7 @@ def road(canvas: Canvas, points: list[Point], width: float, colour: Colour = ASP
     canvas.line(points, width + 1.6, shade(colour, 1.45))
     canvas.line(points, width, vary(colour, canvas.rng, 4))
     if centre:
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in pairwise(points):
             canvas.dashes(start, end, 0.6, MARK, dash=4, gap=4)
 
 
@@ -118,7 +129,7 @@ def along(points: list[Point], share: float) -> tuple[float, float, float]:
     >>> along([(0, 0), (4, 0), (4, 4)], 0.5)
     (4.0, 0.0, 0.0)
     """
-    lengths = [hypot(b[0] - a[0], b[1] - a[1]) for a, b in zip(points, points[1:], strict=False)]
+    lengths = [hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(points)]
     left = share * sum(lengths)
     for (x, y), (to_x, to_y), length in zip(points, points[1:], lengths, strict=False):
         if left <= length:
@@ -144,21 +155,19 @@ def scatter_trees(canvas: Canvas, n: int, low: Point, high: Point, radius: float
 
 
 def beside(canvas: Canvas, what: str, y: float) -> None:
-    """Fill the side of the scene beyond ``y`` with one of `BESIDE`; "" leaves it as it is."""
+    """Fill the side of the scene beyond ``y`` with one of `BESIDE`, nothing that is counted; "" leaves it as it is."""
     rng = canvas.rng
     far = 92.0
     if what == "trees":
         scatter_trees(canvas, 90, (-95, y + 4), (95, far), 5)
     elif what == "houses":
         road(canvas, [(-EDGE, y + 5), (EDGE, y + 5)], 5, centre=False)
-        colour = PAINT[rng.choice(("red", "grey", "brown"))]
+        colour = ROOF[rng.choice(("red", "grey", "brown"))]
         for row in (y + 16, y + 34):
             for i in range(-6, 7):
                 house(canvas, i * 15 + rng.uniform(-1, 1), row, rng.uniform(9, 11), rng.uniform(7, 9), 0, colour)
     elif what == "a road":
         road(canvas, [(-EDGE, y + 9), (EDGE, y + 9)], 9)
-        for x in (rng.uniform(-50, -5), rng.uniform(5, 50)):
-            car(canvas, x, y + rng.choice((6.8, 11.2)), 0, vary(PAINT["grey"], rng, 60))
     elif what == "a lake":
         shore = [(px, min(py, y + 8)) for px, py in wavy(y + 5, 2.5, rng)]
         colour = vary(WATER[rng.choice(("blue", "green"))], rng, 8)

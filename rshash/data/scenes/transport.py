@@ -11,8 +11,8 @@ from rshash.data.scenes.parts import (
     CONCRETE,
     MARK,
     PAINT,
+    ROOF,
     SOIL,
-    along,
     beside,
     car,
     ground,
@@ -22,10 +22,9 @@ from rshash.data.scenes.parts import (
     scatter_trees,
     tree,
     warehouse,
-    wavy,
 )
 
-TRAFFIC = ("white", "grey", "black", "red", "blue", "white", "grey")
+CAR_COLOURS = ("white", "grey", "black", "red", "blue")
 
 
 def paint_runway(canvas: Canvas, facts: Facts) -> None:
@@ -44,8 +43,8 @@ def paint_runway(canvas: Canvas, facts: Facts) -> None:
         canvas.rect(at, top + (i - 3.5) * width / 9.5, 9, width / 19, MARK)
     apron = vary(CONCRETE, rng, 8)
     canvas.region(box(0, 13, 130, 46), apron, "cloud", 0.3)
-    for x in range(-60, 61, 12):
-        canvas.line([(x, -10), (x, 36)], 0.3, shade(apron, 0.82))
+    for seam in range(-60, 61, 12):
+        canvas.line([(seam, -10), (seam, 36)], 0.3, shade(apron, 0.82))
     taxi = rng.uniform(-40, 40)
     canvas.region(box(taxi, -20, 10, 30), surface, "cloud", 0.25)
     canvas.line([(taxi, top), (taxi, 0), (EDGE / 2, 0)], 0.8, PAINT["yellow"])
@@ -108,20 +107,20 @@ def paint_intersection(canvas: Canvas, facts: Facts) -> None:
                 for x, y in ((22, 22), (34, 20), (48, 24), (20, 36), (34, 36), (24, 50), (60, 34), (46, 48), (70, 60)):
                     tree(canvas, sx * (x + rng.uniform(-3, 3)), sy * (y + rng.uniform(-3, 3)), rng.uniform(4, 6.5))
             elif facts.beside == "houses":
-                roof = PAINT[rng.choice(("red", "grey", "brown"))]
+                roof = ROOF[rng.choice(("red", "grey", "brown"))]
                 for x, y in ((25, 25), (43, 25), (61, 25), (25, 43), (43, 44), (25, 61), (62, 46), (80, 26), (26, 80)):
                     house(
                         canvas, sx * x, sy * y, rng.uniform(10, 13), rng.uniform(8, 10), rng.choice((0, pi / 2)), roof
                     )
             elif facts.beside == "tall buildings":
-                roof = vary(PAINT[rng.choice(("white", "grey", "brown"))], rng, 14)
+                roof = vary(ROOF[rng.choice(("white", "grey", "brown"))], rng, 14)
                 warehouse(canvas, sx * 37, sy * 37, rng.uniform(28, 34), rng.uniform(28, 34), 0, roof)
                 warehouse(canvas, sx * 76, sy * 40, 34, rng.uniform(28, 40), 0, shade(roof, 0.9))
     slots = [(arm, out, lane) for arm in range(4) for out in range(22, 59, 9) for lane in (-1, 1)]
     for arm, out, lane in rng.sample(slots, facts.n):
         turn, off = arm * pi / 2, lane * width * 0.25
-        x, y = cos(turn) * out - sin(turn) * off, sin(turn) * out + cos(turn) * off
-        car(canvas, x, y, turn + (pi if lane < 0 else 0), vary(PAINT[facts.colour], rng, 8), 6)
+        cx, cy = cos(turn) * out - sin(turn) * off, sin(turn) * out + cos(turn) * off
+        car(canvas, cx, cy, turn + (pi if lane < 0 else 0), vary(PAINT[facts.colour], rng, 8), 6)
 
 
 def paint_roundabout(canvas: Canvas, facts: Facts) -> None:
@@ -135,7 +134,7 @@ def paint_roundabout(canvas: Canvas, facts: Facts) -> None:
         for out in (46, 60, 76):
             x, y = cos(between) * out, sin(between) * out
             if facts.beside == "houses":
-                house(canvas, x, y, rng.uniform(10, 13), 9, between, PAINT[rng.choice(("red", "grey", "brown"))])
+                house(canvas, x, y, rng.uniform(10, 13), 9, between, ROOF[rng.choice(("red", "grey", "brown"))])
             elif facts.beside == "trees":
                 scatter_trees(canvas, 6, (x - 8, y - 8), (x + 8, y + 8), 4.5)
     colour = vary(ASPHALT, rng, 8)
@@ -155,9 +154,9 @@ def paint_roundabout(canvas: Canvas, facts: Facts) -> None:
         for i in range(rng.randint(1, 6)):
             tree(canvas, cos(i * 1.05) * inner * 0.4, sin(i * 1.05) * inner * 0.4, inner * 0.18)
     for turn in turns:
-        out, side = rng.uniform(38, 56), width * 0.25
-        x, y = cos(turn) * out - sin(turn) * side, sin(turn) * out + cos(turn) * side
-        car(canvas, x, y, turn, PAINT[rng.choice(TRAFFIC)])
+        at, side = rng.uniform(38, 56), width * 0.25
+        x, y = cos(turn) * at - sin(turn) * side, sin(turn) * at + cos(turn) * side
+        car(canvas, x, y, turn, PAINT[rng.choice(CAR_COLOURS)])
 
 
 def paint_railway(canvas: Canvas, facts: Facts) -> None:
@@ -176,7 +175,7 @@ def paint_railway(canvas: Canvas, facts: Facts) -> None:
     for i in range(0, n_tracks - 1, 2):
         y, x, length = (tracks[i] + tracks[i + 1]) / 2, rng.uniform(-8, 8), rng.uniform(70, 100)
         canvas.rect(x, y, length + 16, max(pitch - 6, 3), (186, 182, 172))
-        roof = vary(PAINT[rng.choice(("white", "grey"))], rng, 10)
+        roof = vary(ROOF[rng.choice(("grey", "brown"))], rng, 10)
         canvas.rect(x, y, length * 0.6, max(pitch - 8, 2.4), roof, height=3)
         canvas.line([(x - length * 0.3, y), (x + length * 0.3, y)], 0.5, shade(roof, 0.75))
     for y in rng.sample(tracks, facts.n):
@@ -194,19 +193,15 @@ def paint_parking(canvas: Canvas, facts: Facts) -> None:
     canvas.region(box(0, -3, 2 * EDGE if rng.random() < 0.6 else 108, 86), colour, "cloud", 0.3)
     beside(canvas, facts.beside, 42)
     bay, depth, bays = 5.6, 10.0, []
-    for row in (-35, -13, 9, 31):
-        for side in (-1, 1) if row != 31 else (-1,):
-            y = row + side * depth / 2
+    for row, sides in ((-27, (-1, 1)), (6, (-1, 1)), (38, (-1,))):
+        for side in sides:
             for i in range(-8, 9):
                 canvas.line([(i * bay, row), (i * bay, row + side * depth)], 0.5, MARK)
-            bays += [((i + 0.5) * bay, y) for i in range(-8, 8) if abs(y) < 40]
+            bays += [((i + 0.5) * bay, row + side * depth / 2) for i in range(-8, 8)]
         canvas.line([(-8 * bay, row), (8 * bay, row)], 0.6, MARK)
-        if row in (-13, 9) and facts.beside == "trees":
-            for x in (-49, 49):
-                tree(canvas, x, row, 4)
-    for x, y in rng.sample(bays, facts.n):
-        word = (
-            rng.choice(("white", "black", "red", "blue", "grey", "yellow")) if facts.colour == "mixed" else facts.colour
-        )
+        for end in (-1, 1):
+            tree(canvas, end * 8.8 * bay, row, 3)
+    words = rng.sample(CAR_COLOURS, len(CAR_COLOURS)) if facts.colour == "mixed" else [facts.colour]
+    for i, (x, y) in enumerate(rng.sample(bays, facts.n)):
         turn = pi / 2 * rng.choice((-1, 1)) + rng.uniform(-0.05, 0.05)
-        car(canvas, x, y + rng.uniform(-0.6, 0.6), turn, vary(PAINT[word], rng, 8), 8.0)
+        car(canvas, x, y + rng.uniform(-0.6, 0.6), turn, vary(PAINT[words[i % len(words)]], rng, 8), 8.0)

@@ -10,6 +10,7 @@ from rshash.data.scenes.parts import (
     ASPHALT,
     CONCRETE,
     PAINT,
+    ROOF,
     WATER,
     along,
     beside,
@@ -29,7 +30,7 @@ BEACH: dict[str, Colour] = {"yellow": (222, 194, 128), "white": (236, 228, 208),
 def paint_harbour(canvas: Canvas, facts: Facts) -> None:
     """Water with floating piers, n boats moored at them, a quay along one side."""
     rng = canvas.rng
-    canvas.ground(vary(WATER[facts.ground], rng, 8), "ripple", 0.28)
+    canvas.ground(vary(WATER[facts.ground.removesuffix(" water")], rng, 8), "ripple", 0.28)
     canvas.region(box(0, 81, 2 * EDGE, 86), vary(CONCRETE, rng, 8), "cloud", 0.3)
     canvas.line([(-EDGE, 38), (EDGE, 38)], 1.6, (120, 116, 108))
     beside(canvas, facts.beside, 44)
@@ -76,14 +77,14 @@ def paint_beach(canvas: Canvas, facts: Facts) -> None:
 
 
 def paint_pools(canvas: Canvas, facts: Facts) -> None:
-    """n pools, each on paving in a garden beside its house."""
+    """Draw n pools, each on paving in a garden beside its house."""
     rng = canvas.rng
     ground(canvas, facts.ground)
     water: Colour = {"blue": (52, 136, 206), "turquoise": (74, 200, 196)}[facts.colour]
     columns = 1 if facts.n == 1 else 2
     rows = -(-facts.n // columns)
     wide, deep = 84 / columns, 84 / rows
-    roof = PAINT[rng.choice(("red", "grey", "brown", "white"))]
+    roof = ROOF[rng.choice(("red", "grey", "brown", "white"))]
     for i in range(facts.n):
         x = (i % columns - (columns - 1) / 2) * wide
         y = (i // columns - (rows - 1) / 2) * deep
@@ -121,7 +122,7 @@ def paint_bridge(canvas: Canvas, facts: Facts) -> None:
     course = wavy(rng.uniform(-6, 6), rng.uniform(4, 9), rng, step=8)
     banks = [[(x, y + side * (width / 2 + extra)) for x, y in course] for extra in (3.5, 0) for side in (-1, 1)]
     if facts.beside == "houses":
-        roof = PAINT[rng.choice(("red", "grey", "brown"))]
+        roof = ROOF[rng.choice(("red", "grey", "brown"))]
         for side in (-1, 1):
             for i in range(-6, 7):
                 for out in (40, 54, 68):
