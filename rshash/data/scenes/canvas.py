@@ -125,9 +125,10 @@ class Canvas:
         grain = np.asarray(noise(GRAIN, self.size, rng), dtype=np.float32)[..., None] - np.float32(128)
         pixels = np.asarray(small, dtype=np.float32)
         grey = pixels.mean(axis=2, keepdims=True)
-        pixels = (grey + (pixels - grey) * np.float32(rng.uniform(0.7, 0.95))) * (gain * slope)  # seen through air
-        pixels += grain * np.float32(rng.uniform(0.05, 0.13)) + np.float32(rng.uniform(0, 10))
-        return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
+        lit = (grey + (pixels - grey) * np.float32(rng.uniform(0.7, 0.95))) * (gain * slope)  # colours fade through air
+        lit += grain * np.float32(rng.uniform(0.05, 0.13)) + np.float32(rng.uniform(0, 10))
+        finished: np.ndarray = np.clip(lit, 0, 255, out=lit).astype(np.uint8)
+        return finished
 
     def _surface(self, colour: Colour, texture: str, strength: float) -> Image:
         return textured(noise(texture, self._side, self.rng), colour, strength)

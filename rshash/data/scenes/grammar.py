@@ -68,7 +68,7 @@ def write_captions(facts: Facts, rng: Random) -> tuple[str, ...]:
         (
             f"there {be} {count} {objects} {kind.at} {other}",
             f"{count} {objects} can be seen {kind.at} {other}",
-            f"{other}, where one sees {count} {objects}",
+            f"{other}, where there {be} {count} {objects}",
         )
     )
     where = beside or around

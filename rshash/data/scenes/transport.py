@@ -120,7 +120,7 @@ def paint_intersection(canvas: Canvas, facts: Facts) -> None:
     for arm, out, lane in rng.sample(slots, facts.n):
         turn, off = arm * pi / 2, lane * width * 0.25
         cx, cy = cos(turn) * out - sin(turn) * off, sin(turn) * out + cos(turn) * off
-        car(canvas, cx, cy, turn + (pi if lane < 0 else 0), vary(PAINT[facts.colour], rng, 8), 6)
+        car(canvas, cx, cy, turn + (pi if lane < 0 else 0), vary(PAINT[facts.colour], rng, 8), 7)
 
 
 def paint_roundabout(canvas: Canvas, facts: Facts) -> None:
