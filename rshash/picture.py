@@ -97,7 +97,8 @@ def _draw_tile(sheet: "Image", draw: Any, font: Any, tile: Tile, left: int, top:
         draw.multiline_text((left + 8, top + 8), "\n".join(sentence), fill=INK, font=font, spacing=3)
         return
     thumbnail = require("PIL.Image", "train").fromarray(np.ascontiguousarray(tile.image))
-    thumbnail.thumbnail((side, side))
+    scale = side / max(thumbnail.size)
+    thumbnail = thumbnail.resize([max(1, round(edge * scale)) for edge in thumbnail.size])
     sheet.paste(thumbnail, (left + (side - thumbnail.width) // 2, top + (side - thumbnail.height) // 2))
     if tile.relevant is not None:
         draw.rectangle(box, outline=GOOD if tile.relevant else BAD, width=3)

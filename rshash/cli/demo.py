@@ -9,10 +9,10 @@ from rshash.cli import options
 
 
 @click.command()
-@click.option("--scenes", "n_scenes", type=click.IntRange(100), default=1200, show_default=True, help="How many.")
+@click.option("--scenes", "n_scenes", type=click.IntRange(100), default=2000, show_default=True, help="How many.")
 @click.option("--bits", type=int, default=64, show_default=True, help="Width of the codes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
-@click.option("--epochs", type=int, help="Passes over the training half.  [default: the method's]")
+@click.option("--epochs", type=int, help="Passes over the training half.  [default: 60]")
 @click.option(
     "-o", "--output", type=options.PATH, default=Path("rshash-demo"), show_default=True, help="Folder to create."
 )
@@ -21,7 +21,7 @@ from rshash.cli import options
 def command(n_scenes: int, bits: int, seed: int, epochs: int | None, output: Path, quiet: bool, as_json: bool) -> None:
     """Train, encode, index and search on generated aerial scenes; ends with a picture of the hits.
 
-    Needs no data, no weights and no network; takes about two minutes on two cores. What it leaves in the folder is what
+    Needs no data, no weights and no network; takes about a minute on two cores. What it leaves in the folder is what
     the other verbs write, so you can go on with them.
 
     \b
