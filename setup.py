@@ -12,12 +12,13 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCES = ["bindings", "hamming", "parallel", "popcount_portable", "scan", "simd", "sliced_portable"]
+SOURCES = ["bindings", "hamming", "limits", "parallel", "popcount_portable", "scan", "simd", "sliced_portable"]
 X86_SOURCES = ["popcount_avx2", "popcount_avx512", "sliced_avx2", "sliced_avx512"]
 AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "vbmi", "vpopcntdq")] + ["-mgfni"]
 # GCC 12 takes the undefined vectors of its own intrinsics for uninitialized ones (GCC bug 105593).
 AVX512_FLAGS += ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
 UNIT_FLAGS = {
+    "limits.cpp": AVX512_FLAGS[-2:],
     "popcount_avx2.cpp": ["-mavx2", "-mpopcnt"],
     "popcount_avx512.cpp": AVX512_FLAGS,
     "sliced_avx2.cpp": ["-mavx2"],

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "hamming.h"
+#include "limits.h"
 
 namespace py = pybind11;
 
@@ -118,6 +119,35 @@ py::tuple within_radius(const py::array& codes, const py::array& queries, std::i
                         to_array(std::move(hits.rows)));
 }
 
+py::tuple to_tuple(const rshash::Rate& rate) { return py::make_tuple(rate.seconds, rate.amount); }
+
+/// Runs one of the loops of limits.h without the GIL; they last milliseconds.
+py::tuple measure_limit(const std::string& limit, int n_threads, const std::string& simd) {
+  if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
+  const Simd level = parse_simd(simd);
+  if (limit != "popcounts" && limit != "planes") throw py::value_error("limit must be popcounts or planes");
+  rshash::Rate rate{};
+  {
+    const py::gil_scoped_release released;
+    rate = limit == "planes" ? rshash::measure_planes(level, n_threads)
+                             : rshash::measure_popcounts(level, n_threads);
+  }
+  return to_tuple(rate);
+}
+
+py::tuple measure_reads(const py::array_t<std::uint8_t, py::array::c_style>& buffer, int n_threads) {
+  if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
+  if (buffer.size() < 128 * n_threads) throw py::value_error("buffer must hold 128 bytes for each thread");
+  const auto* data = buffer.data();
+  const auto n_bytes = static_cast<std::size_t>(buffer.size());
+  rshash::Rate rate{};
+  {
+    const py::gil_scoped_release released;
+    rate = rshash::measure_reads(data, n_bytes, n_threads);
+  }
+  return to_tuple(rate);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -129,4 +159,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
              py::arg("n_threads"), py::arg("simd"), py::arg("plan") = "automatic",
              "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");
+  module.def("measure_reads", &measure_reads, py::arg("buffer"), py::arg("n_threads"),
+             "Read a buffer front to back: seconds, bytes.");
+  module.def("measure_limit", &measure_limit, py::arg("limit"), py::arg("n_threads"), py::arg("simd"),
+             "Compare 64-bit codes with a query as fast as 'popcounts' or 'planes' allow: seconds, codes.");
 }

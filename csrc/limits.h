@@ -24,7 +24,7 @@ Rate measure_reads(const std::uint8_t* data, std::size_t n_bytes, int n_threads)
 /// 64-bit codes compared with a query by xor, popcount and minimum, all from the first cache.
 Rate measure_popcounts(Simd simd, int n_threads);
 
-/// 64-bit codes compared with a query by 32 loads of a plane and 32 full adders, all from the first cache.
+/// 64-bit codes compared with a query by 33 loads of a plane and 31 full adders, all from the first cache.
 Rate measure_planes(Simd simd, int n_threads);
 
 }  // namespace rshash
