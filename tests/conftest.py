@@ -2,7 +2,16 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def training():
+    """Words of a training that takes seconds."""
+    return (
+        "--bits 32 --epochs 20 --image-encoder small-cnn --caption-encoder bag-of-words "
+        "--option captions=any --option hidden=128 --option learning_rate=0.001 --option temperature=0.5"
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, training):
     """A folder with scenes, a hasher trained on half of them for a few epochs and an archive of the rest."""
     from click.testing import CliRunner
 
@@ -11,8 +20,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     steps = [
         f"scenes -n 160 --size 64 -o {folder}/scenes -q",
-        f"train --captions {folder}/scenes/captions.json --images {folder}/scenes/images --bits 32 --epochs 4 "
-        f"--image-encoder small-cnn --caption-encoder bag-of-words -o {folder}/a.hasher --cache {folder}/cache -q",
+        f"train --captions {folder}/scenes/captions.json --images {folder}/scenes/images {training} "
+        f"-o {folder}/a.hasher --cache {folder}/cache -q",
         f"index --hasher {folder}/a.hasher --captions {folder}/scenes/captions.json --images {folder}/scenes/images "
         f"--half database -o {folder}/a.rshash --cache {folder}/cache -q",
     ]
