@@ -44,7 +44,7 @@ def image_codes(
 def caption_codes(
     hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
 ) -> Iterator[Codes]:
-    """Yield the codes of consecutive blocks of captions: first those of image 0 in their order, then image 1, and so on.
+    """Yield the codes of consecutive blocks of captions: those of image 0 in their order, then image 1, and so on.
 
     Arguments as `image_codes`; the blocks add up to as many rows as the data set has captions.
     """
