@@ -41,23 +41,25 @@ std::size_t scan_popcount_avx2(const Tile&, const std::uint8_t*, std::uint32_t, 
 std::size_t scan_popcount_avx512(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
 #endif
 
-/// A row that may be a hit of a query: both counted from the first of their group or block.
-struct Survivor {
+/// Which rows of a group may be hits of which query: mark i says it of query queries[i] by `group_rows` bits
+/// at rows + i * group_rows / 64. Both hold a mark more than there are queries; rows are aligned to 64 bytes.
+struct Marks {
+  std::uint16_t* queries;
+  std::uint64_t* rows;
+};
+
+/// A marked row with its exact distance.
+struct MarkedRow {
   std::uint16_t query;
   std::uint16_t row;
+  std::uint32_t distance;
 };
 
-/// Writes the exact distance of each survivor; query i lies at queries + i * query_stride.
-using MeasureSurvivors = void (*)(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
-                                  const Survivor* survivors, std::size_t n_survivors,
-                                  std::uint32_t* distances);
-
-/// Survivors of one group, with room for `capacity`.
-struct SurvivorList {
-  Survivor* survivors;
-  std::size_t size;
-  std::size_t capacity;
-};
+/// Writes the rows of marks first .. last - 1 of a group, mark by mark and ascending, and returns how many;
+/// query i lies at queries + i * query_stride.
+using MeasureMarks = std::size_t (*)(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
+                                     const Marks& marks, std::size_t first, std::size_t last,
+                                     std::uint32_t group_rows, MarkedRow* found);
 
 /// A group of rows in the form the bit-sliced kernel scans.
 struct SlicedGroup {
@@ -70,8 +72,8 @@ struct SlicedGroup {
 
 /// The bit-sliced kernel of one instruction set; how it works is told in sliced.h.
 ///
-/// Limits are 0 .. 8 * n_bytes; limit 0 may let a row at
-/// distance 0 survive.
+/// Limits are 0 .. 8 * n_bytes; limit 0 may mark a row at
+/// distance 0.
 struct SlicedKernel {
   std::uint32_t group_rows;
   std::size_t table_bytes;  ///< of one 64-bit word of a group; tables are aligned to 64 bytes
@@ -83,24 +85,24 @@ struct SlicedKernel {
   void (*prepare)(const Tile& group, std::uint8_t* tables);
   /// Appends the rows nearer than the limit of each query from first_query on, rows of a query ascending;
   /// returns the query to go on with once `found` is full, or n_queries.
-  std::uint32_t (*scan)(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
-                        std::uint32_t n_queries, SurvivorList& found);
+  std::size_t (*scan)(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+                      const Marks& marks);
 };
 
 SlicedKernel sliced_kernel_portable();
-void measure_portable(const Tile&, const std::uint8_t*, std::size_t, const Survivor*, std::size_t,
-                      std::uint32_t*);
+std::size_t measure_portable(const Tile&, const std::uint8_t*, std::size_t, const Marks&, std::size_t,
+                             std::size_t, std::uint32_t, MarkedRow*);
 #ifdef RSHASH_X86
 SlicedKernel sliced_kernel_avx2();
-void measure_avx2(const Tile&, const std::uint8_t*, std::size_t, const Survivor*, std::size_t,
-                  std::uint32_t*);
+std::size_t measure_avx2(const Tile&, const std::uint8_t*, std::size_t, const Marks&, std::size_t,
+                         std::size_t, std::uint32_t, MarkedRow*);
 SlicedKernel sliced_kernel_avx512();
 #endif
 
 /// The kernels of one instruction set.
 struct Kernels {
   ScanTile scan;
-  MeasureSurvivors measure;
+  MeasureMarks measure;
   SlicedKernel sliced;
 };
 

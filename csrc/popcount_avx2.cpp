@@ -8,9 +8,10 @@ std::size_t scan_popcount_avx2(const Tile& tile, const std::uint8_t* query, std:
   return scan_words(tile, query, limit, found);
 }
 
-void measure_avx2(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
-                  const Survivor* survivors, std::size_t n_survivors, std::uint32_t* distances) {
-  measure_words(group, queries, query_stride, survivors, n_survivors, distances);
+std::size_t measure_avx2(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
+                         const Marks& marks, std::size_t first, std::size_t last, std::uint32_t group_rows,
+                         MarkedRow* found) {
+  return measure_words(group, queries, query_stride, marks, first, last, group_rows, found);
 }
 
 }  // namespace rshash

@@ -42,12 +42,23 @@ std::size_t scan_width(const Tile& tile, const std::uint8_t* query, std::uint32_
   return n_found;
 }
 
-inline void measure_words(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
-                          const Survivor* survivors, std::size_t n_survivors, std::uint32_t* distances) {
-  for (std::size_t i = 0; i < n_survivors; ++i) {
-    const std::uint8_t* row = group.rows + std::size_t{survivors[i].row} * group.n_bytes;
-    distances[i] = word_distance(row, queries + survivors[i].query * query_stride, group.n_bytes);
+inline std::size_t measure_words(const Tile& group, const std::uint8_t* queries, std::size_t query_stride,
+                                 const Marks& marks, std::size_t first, std::size_t last,
+                                 std::uint32_t group_rows, MarkedRow* found) {
+  std::size_t n_found = 0;
+  for (std::size_t mark = first; mark < last; ++mark) {
+    const std::uint16_t query = marks.queries[mark];
+    const std::uint8_t* code = queries + query * query_stride;
+    for (std::uint32_t word = 0; word < group_rows / 64; ++word) {
+      for (std::uint64_t bits = marks.rows[mark * (group_rows / 64) + word]; bits != 0; bits &= bits - 1) {
+        const std::uint32_t row = 64 * word + static_cast<std::uint32_t>(__builtin_ctzll(bits));
+        const std::uint8_t* candidate = group.rows + std::size_t{row} * group.n_bytes;
+        found[n_found++] = {query, static_cast<std::uint16_t>(row),
+                            word_distance(candidate, code, group.n_bytes)};
+      }
+    }
   }
+  return n_found;
 }
 
 inline std::size_t scan_words(const Tile& tile, const std::uint8_t* query, std::uint32_t limit,

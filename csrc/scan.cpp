@@ -15,14 +15,14 @@ constexpr std::int64_t kTileBytes = 16 << 10;
 /// From this many queries on the tables of the bit-sliced kernel pay for themselves.
 constexpr std::int64_t kSlicedQueries = 12;
 
-/// Rows the popcount kernel scans first, so that the bit-sliced one starts with limits that few rows pass.
-constexpr std::int64_t kFirstRows = 16 << 10;
+/// Rows the popcount kernel scans at a time until every query has a limit that not all rows pass.
+constexpr std::int64_t kFirstRows = 256;
 
 /// Groups between two looks at the stop sign, which asks the clock.
 constexpr std::int64_t kGroupsBetweenLooks = 16;
 
-/// Survivors settled together.
-constexpr std::size_t kSurvivors = 8192;
+/// Marks settled together: at most 512 rows each.
+constexpr std::size_t kMarksAtOnce = 16;
 
 /// The database as tiles of dense rows: where rows are dense already the tile lies in place, else it is
 /// copied.
@@ -99,8 +99,9 @@ class SlicedScan {
         offsets_(n_offsets_ * n_queries_),
         limits_(n_queries_),
         tables_(aligned_bytes(kernel_.table_bytes * ((n_bytes_ + 7) / 8))),
-        survivors_(kSurvivors),
-        distances_(kSurvivors) {
+        mark_queries_(n_queries_ + 1),
+        mark_rows_(aligned_bytes((n_queries_ + 1) * kernel_.group_rows / 8)),
+        found_(kMarksAtOnce * kernel_.group_rows) {
     for (std::uint32_t query = 0; query < n_queries_; ++query) {
       kernel_.encode_query(query_code(query), n_bytes_, offsets_.data() + query * n_offsets_);
       update_limit(query);
@@ -122,11 +123,8 @@ class SlicedScan {
         group.ahead_bytes = static_cast<std::size_t>(std::min(step, rows.last - row - step) * n_bytes_);
       }
       kernel_.prepare(whole ? tile : pad(tile), tables_.get());
-      for (std::uint32_t query = 0; query < n_queries_;) {
-        SurvivorList found{survivors_.data(), 0, kSurvivors};
-        query = kernel_.scan(group, offsets_.data(), query, n_queries_, found);
-        if (found.size != 0) settle(tile, row, found.size);
-      }
+      const Marks marks{mark_queries_.data(), reinterpret_cast<std::uint64_t*>(mark_rows_.get())};
+      settle(tile, row, marks, kernel_.scan(group, offsets_.data(), n_queries_, marks));
     }
   }
 
@@ -155,13 +153,20 @@ class SlicedScan {
     return {padded_.data(), kernel_.group_rows, n_bytes_};
   }
 
-  void settle(const Tile& tile, std::int64_t first_row, std::size_t n_survivors) {
-    job_.kernels.measure(tile, query_code(0), job_.block.stride(), survivors_.data(), n_survivors,
-                         distances_.data());
-    for (std::size_t i = 0; i < n_survivors; ++i) {
-      const std::uint32_t query = survivors_[i].query;
-      job_.selectors[query].offer(first_row + survivors_[i].row, distances_[i]);
-      if (job_.selectors[query].limit() != limits_[query]) update_limit(query);
+  /// Offers the marked rows to their selectors.
+  void settle(const Tile& tile, std::int64_t first_row, const Marks& marks, std::size_t n_marks) {
+    for (std::size_t first = 0; first < n_marks; first += kMarksAtOnce) {
+      const std::size_t last = std::min(n_marks, first + kMarksAtOnce);
+      const std::size_t n_found = job_.kernels.measure(tile, query_code(0), job_.block.stride(), marks, first,
+                                                       last, kernel_.group_rows, found_.data());
+      for (std::size_t i = 0; i < n_found; ++i) {
+        const MarkedRow& found = found_[i];
+        job_.selectors[found.query].offer(first_row + found.row, found.distance);
+      }
+      for (std::size_t mark = first; mark < last; ++mark) {
+        const std::uint32_t query = marks.queries[mark];
+        if (job_.selectors[query].limit() != limits_[query]) update_limit(query);
+      }
     }
   }
 
@@ -172,8 +177,9 @@ class SlicedScan {
   std::vector<std::uint16_t> offsets_;
   std::vector<std::uint32_t> limits_;
   AlignedBytes tables_;
-  std::vector<Survivor> survivors_;
-  std::vector<std::uint32_t> distances_;
+  std::vector<std::uint16_t> mark_queries_;
+  AlignedBytes mark_rows_;
+  std::vector<MarkedRow> found_;
   std::vector<std::uint8_t> padded_;
   alignas(64) std::uint64_t admitted_[8] = {};
 };
@@ -207,10 +213,9 @@ void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
     scan_popcount(job, job.rows, stop, is_calling_thread);
     return;
   }
-  const std::int64_t step = std::clamp<std::int64_t>((job.rows.last - job.rows.first) / 64, 64, kFirstRows);
   std::int64_t row = job.rows.first;
   while (row < job.rows.last && (row == job.rows.first || !limits_fit(job))) {
-    const std::int64_t next = std::min(job.rows.last, row + step);
+    const std::int64_t next = std::min(job.rows.last, row + kFirstRows);
     scan_popcount(job, {row, next}, stop, is_calling_thread);
     row = next;
   }

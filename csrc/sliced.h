@@ -297,76 +297,80 @@ void prepare_group(const Tile& group, std::uint8_t* tables) {
 
 /// The loop over queries for one shape of code.
 template <class Plane, int kHigh, int kTail>
-std::uint32_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
-                         std::uint32_t n_queries, SurvivorList& found) {
+std::size_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+                       const Marks& marks) {
   const std::uint32_t n_words = kHigh == 0 ? 1 : words_of(group.n_bytes);
   const std::size_t n_offsets =
       kHigh == 0 ? kWordOffsets + 2 * levels_for(kTail) : query_offsets(group.n_bytes);
   const Plane admitted = Plane::load(reinterpret_cast<const std::uint8_t*>(group.admitted));
   const std::uint8_t* ahead = group.ahead;
-  const std::uint8_t* const ahead_end = ahead + (first_query == 0 ? group.ahead_bytes : 0);
+  const std::uint8_t* const ahead_end = ahead + group.ahead_bytes;
   for (; ahead + std::size_t{64} * n_queries < ahead_end; ahead += 64) __builtin_prefetch(ahead, 0, 2);
-  for (std::uint32_t query = first_query; query < n_queries; ++query) {
-    __builtin_prefetch(ahead, 0, 2);  // the rest, a line a query
-    ahead += ahead < ahead_end ? 64 : 0;
-    const Plane far = far_rows<Plane, kHigh, kTail>(group.tables, offsets + query * n_offsets, n_words);
-    const Plane near = admitted.and_not(far);
-    if (__builtin_expect(near.all_zeros(), 1)) continue;
-    if (found.size + Plane::kRows > found.capacity) return query;
-    alignas(64) std::uint64_t bits[Plane::kRows / 64];
-    near.store(bits);
-    for (std::uint32_t i = 0; i < Plane::kRows / 64; ++i) {
-      for (std::uint64_t rest = bits[i]; rest != 0; rest &= rest - 1) {
-        const auto row = static_cast<std::uint16_t>(64 * i + __builtin_ctzll(rest));
-        found.survivors[found.size++] = {static_cast<std::uint16_t>(query), row};
-      }
+  // Marks are looked for once in kTogether queries: a branch after each would often be mispredicted, and
+  // throw away the work on the next queries.
+  constexpr std::uint32_t kTogether = 16;
+  Plane near[kTogether];
+  std::size_t n_marks = 0;
+  for (std::uint32_t first = 0; first < n_queries; first += kTogether) {
+    const std::uint32_t n_here = n_queries - first < kTogether ? n_queries - first : kTogether;
+    std::uint32_t marked = 0;
+    for (std::uint32_t i = 0; i < n_here; ++i, offsets += n_offsets) {
+      __builtin_prefetch(ahead, 0, 2);  // the rest, a line a query
+      ahead += ahead < ahead_end ? 64 : 0;
+      near[i] = admitted.and_not(far_rows<Plane, kHigh, kTail>(group.tables, offsets, n_words));
+      marked |= static_cast<std::uint32_t>(!near[i].all_zeros()) << i;
+    }
+    for (; marked != 0; marked &= marked - 1, ++n_marks) {
+      const int i = __builtin_ctz(marked);
+      near[i].store(marks.rows + n_marks * (Plane::kRows / 64));
+      marks.queries[n_marks] = static_cast<std::uint16_t>(first + i);
     }
   }
-  return n_queries;
+  return n_marks;
 }
 
 /// Picks the loop for the code's number of words and the bytes of its last word.
 template <class Plane, int kHigh>
-std::uint32_t scan_tail(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
-                        std::uint32_t n_queries, SurvivorList& found) {
+std::size_t scan_tail(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+                      const Marks& marks) {
   switch (tail_bytes(group.n_bytes)) {
     case 1:
-      return scan_shape<Plane, kHigh, 8>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 8>(group, offsets, n_queries, marks);
     case 2:
-      return scan_shape<Plane, kHigh, 16>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 16>(group, offsets, n_queries, marks);
     case 3:
-      return scan_shape<Plane, kHigh, 24>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 24>(group, offsets, n_queries, marks);
     case 4:
-      return scan_shape<Plane, kHigh, 32>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 32>(group, offsets, n_queries, marks);
     case 5:
-      return scan_shape<Plane, kHigh, 40>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 40>(group, offsets, n_queries, marks);
     case 6:
-      return scan_shape<Plane, kHigh, 48>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 48>(group, offsets, n_queries, marks);
     case 7:
-      return scan_shape<Plane, kHigh, 56>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 56>(group, offsets, n_queries, marks);
     default:
-      return scan_shape<Plane, kHigh, 64>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, kHigh, 64>(group, offsets, n_queries, marks);
   }
 }
 
 template <class Plane>
-std::uint32_t scan_queries(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t first_query,
-                           std::uint32_t n_queries, SurvivorList& found) {
+std::size_t scan_queries(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+                         const Marks& marks) {
   switch (levels_for(static_cast<int>(words_of(group.n_bytes)))) {
     case 0:
-      return scan_tail<Plane, 0>(group, offsets, first_query, n_queries, found);
+      return scan_tail<Plane, 0>(group, offsets, n_queries, marks);
     case 1:
-      return scan_tail<Plane, 1>(group, offsets, first_query, n_queries, found);
+      return scan_tail<Plane, 1>(group, offsets, n_queries, marks);
     case 2:
-      return scan_tail<Plane, 2>(group, offsets, first_query, n_queries, found);
+      return scan_tail<Plane, 2>(group, offsets, n_queries, marks);
     case 3:
-      return scan_shape<Plane, 3, 64>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, 3, 64>(group, offsets, n_queries, marks);
     case 4:
-      return scan_shape<Plane, 4, 64>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, 4, 64>(group, offsets, n_queries, marks);
     case 5:
-      return scan_shape<Plane, 5, 64>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, 5, 64>(group, offsets, n_queries, marks);
     default:
-      return scan_shape<Plane, 6, 64>(group, offsets, first_query, n_queries, found);
+      return scan_shape<Plane, 6, 64>(group, offsets, n_queries, marks);
   }
 }
 
