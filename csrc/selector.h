@@ -59,7 +59,10 @@ class Selector {
     std::size_t n_kept = 0;
     for (const std::uint64_t key : keys_) {
       const std::uint32_t distance = key_distance(key);
-      if (distance < limit_ || (distance == limit_ && n_ties-- > 0)) keys_[n_kept++] = key;
+      const std::int64_t is_tie = distance == limit_;
+      keys_[n_kept] = key;  // kept or overwritten: candidates come in no order that a branch could predict
+      n_kept += static_cast<std::size_t>((distance < limit_) | (is_tie & (n_ties > 0)));
+      n_ties -= is_tie;
     }
     keys_.resize(n_kept);
   }
