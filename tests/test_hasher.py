@@ -45,7 +45,7 @@ def test_codes_are_the_signs_of_the_relaxed_codes_of_the_features():
 
 
 def test_relaxed_codes_do_not_depend_on_the_batch_and_take_memory_maps(tmp_path):
-    hasher, features = make_hasher(), np.random.default_rng(0).normal(size=(1500, 515)).astype(np.float32)
+    hasher, features = make_hasher(), np.random.default_rng(0).normal(size=(1500, 372)).astype(np.float32)
     np.save(tmp_path / "features.npy", features)
     whole = hasher.relaxed_images(np.load(tmp_path / "features.npy", mmap_mode="r"))
     parts = np.concatenate([hasher.relaxed_images(features[start : start + 1]) for start in range(0, 1500, 300)])
@@ -57,9 +57,9 @@ def test_nothing_gives_no_codes():
     assert make_hasher().encode_captions([]).shape == (0, 3)
 
 
-@pytest.mark.parametrize("shape", [(2, 514), (515,), (1, 2, 515)])
+@pytest.mark.parametrize("shape", [(2, 371), (372,), (1, 2, 372)])
 def test_features_of_another_width_are_refused(shape):
-    with pytest.raises(ValueError, match=r"features of images have shape .*; expected \(N, 515\) as 'small-cnn' gives"):
+    with pytest.raises(ValueError, match=r"features of images have shape .*; expected \(N, 372\) as 'small-cnn' gives"):
         make_hasher().relaxed_images(np.zeros(shape, np.float32))
 
 

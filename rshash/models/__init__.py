@@ -1,6 +1,6 @@
 """Images and captions → features → relaxed codes → packed codes.
 
-encoders   the interface of frozen encoders and their registry; `pretrained` and `seeded` implement it
+encoders   the interface of frozen encoders and their registry; `pretrained` and `fixed` implement it
 features   features of a whole data set, cached on disk
 heads      hash heads: features → relaxed codes
 hasher     CrossModalHasher: encoders and heads of both modalities, saved and loaded as one directory

@@ -55,10 +55,10 @@ class CaptionEncoder(Protocol):
 ENCODERS: dict[Modality, dict[str, tuple[str, str]]] = {
     "image": {
         "efficientnet-lite0": ("rshash.models.pretrained", "EfficientNetLite0"),
-        "small-cnn": ("rshash.models.seeded", "SmallCNN"),
+        "small-cnn": ("rshash.models.fixed", "SmallCNN"),
     },
     "caption": {
-        "bag-of-words": ("rshash.models.seeded", "BagOfWords"),
+        "bag-of-words": ("rshash.models.fixed", "BagOfWords"),
         "minilm": ("rshash.models.pretrained", "MiniLM"),
     },
 }
@@ -77,7 +77,7 @@ def load_image_encoder(name: str, device: str = "cpu") -> ImageEncoder:
         ImportError: a package it needs is missing; the message holds the pip command.
 
     >>> load_image_encoder("small-cnn").encode([np.zeros((32, 48, 3), np.uint8)]).shape
-    (1, 515)
+    (1, 372)
     """
     encoder: ImageEncoder = _load("image", name, device)
     return encoder

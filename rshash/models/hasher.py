@@ -42,7 +42,7 @@ class CrossModalHasher:
     Raises:
         ValueError: if the heads give different numbers of bits.
 
-    >>> hasher = CrossModalHasher(HashHead(515, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
+    >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
     (2, 8)
     """
