@@ -3,7 +3,9 @@
 L = L_contrastive + α L_adversarial + β L_quantization + γ L_balance, each a sum over the batch.
 
 The defaults are the method as the paper means it, with the constants of the released code. The faults of that code
-are options: ``reuse_text_view``, ``adversarial="released"``, ``balance="code"``, ``self_term="constant e"``.
+are options: ``reuse_text_view``, ``adversarial="released"``, ``self_term="constant e"``. Two departures: captions are
+augmented by leaving words out ("rule_based" is the view nearest to the paper's; on UCM it gives .01 less mAP), and the
+features are standardised on training rows only, see `rshash.models.heads.HashHead`.
 """
 
 from dataclasses import dataclass
@@ -42,14 +44,15 @@ class DuchOptions(Options):
         adversarial: which codes are trained to look like codes of captions, which the discriminator calls real:
             "intended" both views of the images; "released" both views of the captions, which already are; "da4dte" the
             captions and the images (original views), as the later code of the same group.
-        balance: "bit" balances each bit over the batch, "code" the bits of each code, as the released code does.
+        balance: "code" balances the bits of each code, as the released code does; "bit" each bit over the batch, the
+            usual meaning (on UCM it gives .01 less mAP from captions to images).
         self_term: of `rshash.losses.contrastive.nt_xent`; "constant e" as the released code.
         reuse_text_view: contrast captions with themselves instead of their augmented view, as the released code does.
         reduction: "sum" over the batch, or "mean", under which weight decay outweighs the losses.
     """
 
     image_views: tuple[str, ...] = ("original", "blur_rotate_crop")
-    caption_views: tuple[str, ...] = ("original", "rule_based")
+    caption_views: tuple[str, ...] = ("original", "drop_words")
     temperature: float = number(1.0, above=0)
     inter_weight: float = number(1.0, least=0)
     image_weight: float = number(1.0, least=0)
@@ -64,7 +67,7 @@ class DuchOptions(Options):
     decay_every: int = number(50, least=1)
     least_learning_rate: float = number(1e-6, least=0)
     adversarial: Literal["intended", "released", "da4dte"] = "intended"
-    balance: Literal["bit", "code"] = "bit"
+    balance: Literal["code", "bit"] = "code"
     self_term: SelfTerm = "masked"
     reuse_text_view: bool = False
     reduction: Literal["sum", "mean"] = "sum"
