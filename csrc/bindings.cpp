@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,8 +17,8 @@ namespace {
 
 using rshash::Simd;
 
-constexpr const char* kSimdNames[] = {"portable", "avx2", "avx512"};       // in the order of Simd
-constexpr const char* kPlanNames[] = {"automatic", "popcount", "sliced"};  // in the order of Plan
+constexpr const char* kSimdNames[] = {"portable", "avx2", "avx512"};  // in the order of Simd
+constexpr const char* kPlanNames[] = {"popcount", "sliced"};          // in the order of Plan
 
 std::vector<std::string> simd_levels() {
   std::vector<std::string> names;
@@ -35,10 +36,10 @@ Simd parse_simd(const std::string& name) {
 }
 
 rshash::Plan parse_plan(const std::string& name) {
-  for (int plan = 0; plan < 3; ++plan) {
+  for (int plan = 0; plan < 2; ++plan) {
     if (name == kPlanNames[plan]) return static_cast<rshash::Plan>(plan);
   }
-  throw py::value_error("plan must be automatic, popcount or sliced, got '" + name + "'");
+  throw py::value_error("plan must be popcount or sliced, got '" + name + "'");
 }
 
 rshash::CodesView view_codes(const py::array& codes, const std::string& name) {
@@ -57,9 +58,30 @@ bool interrupted() {
   return PyErr_CheckSignals() != 0;
 }
 
-rshash::RunOptions run_options(int n_threads, const std::string& simd, const std::string& plan) {
+using Bitmap = std::optional<py::array_t<std::uint8_t, py::array::c_style>>;
+
+rshash::RunOptions run_options(const rshash::CodesView& codes, int n_threads, const std::string& simd,
+                               const std::string& plan, const Bitmap& admitted) {
   if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
-  return {parse_simd(simd), parse_plan(plan), n_threads, interrupted};
+  if (admitted && (admitted->ndim() != 1 || admitted->shape(0) != (codes.n_rows + 7) / 8)) {
+    throw py::value_error("admitted must have one bit for each row");
+  }
+  return {parse_simd(simd), parse_plan(plan), admitted ? admitted->data() : nullptr, n_threads, interrupted};
+}
+
+/// Rows that may be hits.
+std::int64_t count_admitted(const rshash::CodesView& codes, const Bitmap& admitted) {
+  if (!admitted) return codes.n_rows;
+  std::int64_t n_admitted = 0;
+  for (std::int64_t byte = 0; byte < codes.n_rows / 8; ++byte)
+    n_admitted += __builtin_popcount(admitted->data()[byte]);
+  const int n_last = static_cast<int>(codes.n_rows % 8);
+  if (n_last != 0) n_admitted += __builtin_popcount(admitted->data()[codes.n_rows / 8] & ((1 << n_last) - 1));
+  return n_admitted;
+}
+
+std::string choose_plan(std::int64_t n_queries) {
+  return kPlanNames[static_cast<int>(rshash::choose_plan(n_queries))];
 }
 
 /// Calls search() without the GIL; an interrupt leaves the exception that its signal handler raised.
@@ -90,12 +112,14 @@ void check_pair(const rshash::CodesView& codes, const rshash::CodesView& queries
 }
 
 py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k, int n_threads,
-                const std::string& simd, const std::string& plan) {
+                const std::string& simd, const std::string& plan, const Bitmap& admitted) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
-  if (k < 1 || k > codes_view.n_rows) throw py::value_error("k must be between 1 and the number of rows");
-  const auto options = run_options(n_threads, simd, plan);
+  const auto options = run_options(codes_view, n_threads, simd, plan, admitted);
+  if (k < 1 || k > count_admitted(codes_view, admitted)) {
+    throw py::value_error("k must be between 1 and the number of admitted rows");
+  }
   py::array_t<std::int32_t> distances({queries_view.n_rows, k});
   py::array_t<std::int64_t> rows({queries_view.n_rows, k});
   auto* distances_data = distances.mutable_data();
@@ -105,14 +129,14 @@ py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k
 }
 
 py::tuple within_radius(const py::array& codes, const py::array& queries, std::int32_t radius, int n_threads,
-                        const std::string& simd, const std::string& plan) {
+                        const std::string& simd, const std::string& plan, const Bitmap& admitted) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
   if (radius < 0 || radius > 8 * codes_view.n_bytes) {
     throw py::value_error("radius must be between 0 and 8 * n_bytes");
   }
-  const auto options = run_options(n_threads, simd, plan);
+  const auto options = run_options(codes_view, n_threads, simd, plan, admitted);
   rshash::RadiusHits hits;
   run_without_gil([&] { hits = rshash::within_radius(codes_view, queries_view, radius, options); });
   return py::make_tuple(to_array(std::move(hits.offsets)), to_array(std::move(hits.distances)),
@@ -153,11 +177,12 @@ py::tuple measure_reads(const py::array_t<std::uint8_t, py::array::c_style>& buf
 PYBIND11_MODULE(_native, module) {
   module.doc() = "Exact Hamming search over packed codes, compiled; see csrc/hamming.h.";
   module.def("simd_levels", &simd_levels, "Instruction sets this processor runs, slowest first.");
+  module.def("choose_plan", &choose_plan, py::arg("n_queries"), "The faster plan for a number of queries.");
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("n_threads"),
-             py::arg("simd"), py::arg("plan") = "automatic",
+             py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
              "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
   module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
-             py::arg("n_threads"), py::arg("simd"), py::arg("plan") = "automatic",
+             py::arg("n_threads"), py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
              "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");
   module.def("measure_reads", &measure_reads, py::arg("buffer"), py::arg("n_threads"),
              "Read a buffer front to back: seconds, bytes.");

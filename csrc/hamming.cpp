@@ -81,6 +81,7 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
   const std::int64_t query_bytes = 8 * (n_kept + wanted.first_limit) * options.n_threads;
   const std::int64_t in_memory = kCandidateBytes / query_bytes;
   const std::int64_t block_size = std::clamp<std::int64_t>(in_memory, 1, kMostQueries);
+  const RowFilter filter(options.admitted, codes.n_rows);
   StopSign stop(options.interrupted);
   for (std::int64_t first = 0; first < queries.n_rows; first += block_size) {
     const std::int64_t n_queries = std::min(block_size, queries.n_rows - first);
@@ -91,7 +92,8 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
       const Range rows = cut(codes.n_rows, part % grid.n_row_parts, grid.n_row_parts, rows_in_tile);
       const Range mine = cut(n_queries, part / grid.n_row_parts, grid.n_query_parts, 1);
       selectors[part].assign(mine.last - mine.first, Selector(wanted.k, wanted.first_limit));
-      scan_rows({codes, rows, block, mine, kernels, options.plan, selectors[part].data()}, stop, part == 0);
+      scan_rows({codes, rows, block, mine, kernels, options.plan, filter, selectors[part].data()}, stop,
+                part == 0);
     });
     for (std::int64_t query_part = 0; query_part < grid.n_query_parts; ++query_part) {
       const Range mine = cut(n_queries, query_part, grid.n_query_parts, 1);

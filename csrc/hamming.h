@@ -32,13 +32,18 @@ enum class Simd { portable, avx2, avx512 };
 /// Instruction sets this build holds and this processor and operating system run, slowest first.
 std::vector<Simd> available_simd();
 
-/// Kernel that scans: counts bits row by row, or sums bit planes (pays from about a dozen queries on).
-enum class Plan { automatic, popcount, sliced };
+/// How to scan: count bits row by row, or sum bit planes.
+enum class Plan { popcount, sliced };
+
+/// The faster plan for a number of queries.
+Plan choose_plan(std::int64_t n_queries);
 
 /// How a search runs.
 struct RunOptions {
   Simd simd = Simd::portable;
-  Plan plan = Plan::automatic;
+  Plan plan = Plan::popcount;
+  /// Rows that may be hits, row i in bit i % 8 of byte i / 8; null admits all.
+  const std::uint8_t* admitted = nullptr;
   int n_threads = 1;
   /// Called by the calling thread, about twenty times a second; true stops the search with `Interrupted`.
   bool (*interrupted)() = nullptr;
@@ -49,7 +54,7 @@ struct Interrupted : std::runtime_error {
   Interrupted() : std::runtime_error("the search was interrupted") {}
 };
 
-/// The k nearest rows of each query, 1 <= k <= codes.n_rows.
+/// The k nearest admitted rows of each query, 1 <= k <= the number of admitted rows.
 /// Writes (queries.n_rows, k) row-major distances and rows.
 void top_k(const CodesView& codes, const CodesView& queries, std::int64_t k, const RunOptions& options,
            std::int32_t* distances, std::int64_t* rows);
@@ -61,7 +66,7 @@ struct RadiusHits {
   std::vector<std::int64_t> rows;
 };
 
-/// Every row at distance <= radius of each query, 0 <= radius <= 8 * n_bytes.
+/// Every admitted row at distance <= radius of each query, 0 <= radius <= 8 * n_bytes.
 RadiusHits within_radius(const CodesView& codes, const CodesView& queries, std::int32_t radius,
                          const RunOptions& options);
 

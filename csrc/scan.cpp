@@ -12,8 +12,12 @@ namespace {
 /// Bytes of codes in a tile of the popcount kernel.
 constexpr std::int64_t kTileBytes = 16 << 10;
 
-/// From this many queries on the tables of the bit-sliced kernel pay for themselves.
+/// From this many queries on the tables of the bit-sliced kernel pay for themselves (measured on Zen 5, 64
+/// bits).
 constexpr std::int64_t kSlicedQueries = 12;
+
+/// A filter that admits less than one row in so many is sparse.
+constexpr std::int64_t kSparse = 8;
 
 /// Rows the popcount kernel scans at a time until every query has a limit that not all rows pass.
 constexpr std::int64_t kFirstRows = 256;
@@ -24,54 +28,108 @@ constexpr std::int64_t kGroupsBetweenLooks = 16;
 /// Marks settled together: at most 512 rows each.
 constexpr std::size_t kMarksAtOnce = 16;
 
-/// The database as tiles of dense rows: where rows are dense already the tile lies in place, else it is
-/// copied.
+/// Rows that lie dense in memory, and where they come from.
+struct RowTile {
+  Tile tile;
+  std::int64_t first_row;
+  const std::int64_t* picked;  // the row of each, or null: they follow first_row
+
+  std::int64_t row(std::uint32_t i) const { return picked == nullptr ? first_row + i : picked[i]; }
+};
+
+/// A range of the database as tiles of dense rows. Where rows are dense already a tile lies in place; else it
+/// is copied, as are the rows that a sparse filter admits. At most one tile is ever copied.
 class TileReader {
  public:
-  TileReader(const CodesView& codes, std::int64_t most_rows) : codes_(codes) {
-    if (!dense()) copy_.resize(most_rows * codes.n_bytes);
+  TileReader(const CodesView& codes, const RowFilter& filter, Range rows, std::int64_t most_rows)
+      : codes_(codes), filter_(filter), rows_(rows), most_rows_(most_rows) {
+    if (!in_place()) copy_.resize(most_rows * codes.n_bytes);
+    if (filter.sparse) picked_.resize(most_rows);
   }
 
-  Tile read(std::int64_t first_row, std::int64_t n_rows) {
-    const std::uint8_t* rows = row_address(first_row);
-    if (!dense()) rows = gather(rows, n_rows);
-    return {rows, static_cast<std::uint32_t>(n_rows), static_cast<std::uint32_t>(codes_.n_bytes)};
+  /// Reads the next tile; false at the end.
+  bool next(RowTile& out) {
+    if (rows_.first >= rows_.last) return false;
+    const std::int64_t first = rows_.first;
+    std::int64_t n_rows;
+    if (filter_.sparse) {
+      n_rows = pick_rows();
+    } else {
+      n_rows = std::min(most_rows_, rows_.last - first);
+      for (std::int64_t i = 0; !in_place() && i < n_rows; ++i) copy_row(first + i, i);
+      rows_.first += n_rows;
+    }
+    const std::uint8_t* rows = in_place() ? row_address(first) : copy_.data();
+    out = {{rows, static_cast<std::uint32_t>(n_rows), static_cast<std::uint32_t>(codes_.n_bytes)},
+           first,
+           filter_.sparse ? picked_.data() : nullptr};
+    return true;
   }
 
-  bool dense() const { return codes_.row_stride == codes_.n_bytes && codes_.column_stride == 1; }
-  const std::uint8_t* row_address(std::int64_t row) const { return codes_.data + row * codes_.row_stride; }
+  /// Memory the next tile will be read from, as far as it is known.
+  const std::uint8_t* ahead() const { return in_place() ? row_address(rows_.first) : nullptr; }
+  std::size_t ahead_bytes() const {
+    return in_place()
+               ? static_cast<std::size_t>(std::min(most_rows_, rows_.last - rows_.first) * codes_.n_bytes)
+               : 0;
+  }
 
  private:
-  const std::uint8_t* gather(const std::uint8_t* rows, std::int64_t n_rows) {
-    for (std::int64_t row = 0; row < n_rows; ++row) {
-      const std::uint8_t* from = rows + row * codes_.row_stride;
-      std::uint8_t* to = copy_.data() + row * codes_.n_bytes;
-      if (codes_.column_stride == 1) {
-        std::memcpy(to, from, codes_.n_bytes);
-      } else {
-        for (std::int64_t byte = 0; byte < codes_.n_bytes; ++byte)
-          to[byte] = from[byte * codes_.column_stride];
-      }
+  bool in_place() const {
+    return codes_.row_stride == codes_.n_bytes && codes_.column_stride == 1 && !filter_.sparse;
+  }
+  const std::uint8_t* row_address(std::int64_t row) const { return codes_.data + row * codes_.row_stride; }
+
+  void copy_row(std::int64_t row, std::int64_t place) {
+    const std::uint8_t* from = row_address(row);
+    std::uint8_t* to = copy_.data() + place * codes_.n_bytes;
+    if (codes_.column_stride == 1) {
+      std::memcpy(to, from, codes_.n_bytes);
+    } else {
+      for (std::int64_t byte = 0; byte < codes_.n_bytes; ++byte) to[byte] = from[byte * codes_.column_stride];
     }
-    return copy_.data();
+  }
+
+  /// Copies the next admitted rows, as many as a tile holds; returns how many.
+  std::int64_t pick_rows() {
+    std::int64_t n_picked = 0;
+    std::int64_t& row = rows_.first;
+    while (row < rows_.last && n_picked < most_rows_) {
+      if (row % 8 == 0 && filter_.admitted[row / 8] == 0) {
+        row += 8;
+        continue;
+      }
+      if (filter_.admits(row)) {
+        picked_[n_picked] = row;
+        copy_row(row, n_picked++);
+      }
+      ++row;
+    }
+    return n_picked;
   }
 
   const CodesView& codes_;
+  const RowFilter& filter_;
+  Range rows_;  // those left
+  std::int64_t most_rows_;
   std::vector<std::uint8_t> copy_;
+  std::vector<std::int64_t> picked_;
 };
 
 /// Popcount kernel: each query looks at a tile while it is in the cache.
 void scan_popcount(const ScanJob& job, Range rows, StopSign& stop, bool is_calling_thread) {
   const std::int64_t step = tile_rows(job.codes.n_bytes);
-  TileReader tiles(job.codes, step);
+  TileReader tiles(job.codes, job.filter, rows, step);
   std::vector<Candidate> found(step + kCandidateSlack);
-  for (std::int64_t row = rows.first; row < rows.last; row += step) {
-    if (stop.raised(is_calling_thread)) return;
-    const Tile tile = tiles.read(row, std::min(step, rows.last - row));
+  for (RowTile rows_here; !stop.raised(is_calling_thread) && tiles.next(rows_here);) {
     for (std::int64_t query = job.queries.first; query < job.queries.last; ++query) {
       Selector& selector = job.selectors[query - job.queries.first];
-      const std::size_t n_found = job.kernels.scan(tile, job.block[query], selector.limit(), found.data());
-      selector.take(row, found.data(), n_found);
+      const std::size_t n_found =
+          job.kernels.scan(rows_here.tile, job.block[query], selector.limit(), found.data());
+      for (std::size_t i = 0; i < n_found; ++i) {
+        const std::int64_t row = rows_here.row(found[i].row);
+        if (rows_here.picked != nullptr || job.filter.admits(row)) selector.offer(row, found[i].distance);
+      }
     }
   }
 }
@@ -109,22 +167,16 @@ class SlicedScan {
   }
 
   void scan(Range rows, StopSign& stop, bool is_calling_thread) {
-    const std::int64_t step = kernel_.group_rows;
-    TileReader tiles(job_.codes, step);
-    std::int64_t n_groups = 0;
-    for (std::int64_t row = rows.first; row < rows.last; row += step) {
-      if (n_groups++ % kGroupsBetweenLooks == 0 && stop.raised(is_calling_thread)) return;
-      const std::int64_t n_rows = std::min(step, rows.last - row);
-      const Tile tile = tiles.read(row, n_rows);
-      const bool whole = n_rows == step;
-      SlicedGroup group{tables_.get(), admit(n_rows), n_bytes_, nullptr, 0};
-      if (tiles.dense() && row + step < rows.last) {
-        group.ahead = tiles.row_address(row + step);
-        group.ahead_bytes = static_cast<std::size_t>(std::min(step, rows.last - row - step) * n_bytes_);
-      }
-      kernel_.prepare(whole ? tile : pad(tile), tables_.get());
-      const Marks marks{mark_queries_.data(), reinterpret_cast<std::uint64_t*>(mark_rows_.get())};
-      settle(tile, row, marks, kernel_.scan(group, offsets_.data(), n_queries_, marks));
+    TileReader tiles(job_.codes, job_.filter, rows, kernel_.group_rows);
+    const Marks marks{mark_queries_.data(), reinterpret_cast<std::uint64_t*>(mark_rows_.get())};
+    RowTile here;
+    for (std::int64_t n_groups = 0; tiles.next(here); ++n_groups) {
+      if (n_groups % kGroupsBetweenLooks == 0 && stop.raised(is_calling_thread)) return;
+      if (!admit(here)) continue;
+      const bool whole = here.tile.n_rows == kernel_.group_rows;
+      kernel_.prepare(whole ? here.tile : pad(here.tile), tables_.get());
+      const SlicedGroup group{tables_.get(), admitted_, n_bytes_, tiles.ahead(), tiles.ahead_bytes()};
+      settle(here, marks, kernel_.scan(group, offsets_.data(), n_queries_, marks));
     }
   }
 
@@ -137,13 +189,21 @@ class SlicedScan {
                          offsets_.data() + query * n_offsets_);
   }
 
-  /// The rows of a group that exist, as bits.
-  const std::uint64_t* admit(std::int64_t n_rows) {
+  /// Notes which rows of a group exist and are admitted; false when none.
+  bool admit(const RowTile& here) {
+    std::uint64_t any = 0;
     for (std::int64_t word = 0; word < kernel_.group_rows / 64; ++word) {
-      const std::int64_t left = std::clamp<std::int64_t>(n_rows - 64 * word, 0, 64);
-      admitted_[word] = left == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+      const std::int64_t left = std::clamp<std::int64_t>(here.tile.n_rows - 64 * word, 0, 64);
+      std::uint64_t bits = left == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+      if (job_.filter.admitted != nullptr && here.picked == nullptr) {
+        std::uint64_t admitted = 0;
+        std::memcpy(&admitted, job_.filter.admitted + here.first_row / 8 + 8 * word, (left + 7) / 8);
+        bits &= admitted;
+      }
+      admitted_[word] = bits;
+      any |= bits;
     }
-    return admitted_;
+    return any != 0;
   }
 
   /// The last rows, followed by zeros up to a whole group.
@@ -154,14 +214,14 @@ class SlicedScan {
   }
 
   /// Offers the marked rows to their selectors.
-  void settle(const Tile& tile, std::int64_t first_row, const Marks& marks, std::size_t n_marks) {
+  void settle(const RowTile& here, const Marks& marks, std::size_t n_marks) {
     for (std::size_t first = 0; first < n_marks; first += kMarksAtOnce) {
       const std::size_t last = std::min(n_marks, first + kMarksAtOnce);
-      const std::size_t n_found = job_.kernels.measure(tile, query_code(0), job_.block.stride(), marks, first,
-                                                       last, kernel_.group_rows, found_.data());
+      const std::size_t n_found = job_.kernels.measure(here.tile, query_code(0), job_.block.stride(), marks,
+                                                       first, last, kernel_.group_rows, found_.data());
       for (std::size_t i = 0; i < n_found; ++i) {
         const MarkedRow& found = found_[i];
-        job_.selectors[found.query].offer(first_row + found.row, found.distance);
+        job_.selectors[found.query].offer(here.row(found.row), found.distance);
       }
       for (std::size_t mark = first; mark < last; ++mark) {
         const std::uint32_t query = marks.queries[mark];
@@ -194,7 +254,21 @@ bool limits_fit(const ScanJob& job) {
 
 }  // namespace
 
-std::int64_t tile_rows(std::int64_t n_bytes) { return std::max<std::int64_t>(kTileBytes / n_bytes, 64); }
+std::int64_t tile_rows(std::int64_t n_bytes) {
+  return std::max<std::int64_t>(kTileBytes / n_bytes / 64, 1) * 64;
+}
+
+Plan choose_plan(std::int64_t n_queries) {
+  return n_queries < kSlicedQueries ? Plan::popcount : Plan::sliced;
+}
+
+RowFilter::RowFilter(const std::uint8_t* admitted, std::int64_t n_rows) : admitted(admitted), sparse(false) {
+  if (admitted == nullptr) return;
+  std::int64_t n_admitted = 0;
+  for (std::int64_t byte = 0; byte < (n_rows + 7) / 8; ++byte)
+    n_admitted += __builtin_popcount(admitted[byte]);
+  sparse = n_admitted < n_rows / kSparse;
+}
 
 QueryBlock::QueryBlock(const CodesView& queries, std::int64_t first, std::int64_t n_queries)
     : stride_((queries.n_bytes + kQueryPadding - 1) / kQueryPadding * kQueryPadding),
@@ -208,8 +282,7 @@ QueryBlock::QueryBlock(const CodesView& queries, std::int64_t first, std::int64_
 }
 
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
-  const std::int64_t n_queries = job.queries.last - job.queries.first;
-  if (job.plan == Plan::popcount || (job.plan == Plan::automatic && n_queries < kSlicedQueries)) {
+  if (job.plan == Plan::popcount) {
     scan_popcount(job, job.rows, stop, is_calling_thread);
     return;
   }

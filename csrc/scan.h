@@ -15,8 +15,20 @@ struct Range {
   std::int64_t first, last;
 };
 
-/// Rows in a tile: its codes stay in the level-1 cache while every query looks at them.
+/// Rows in a tile, a multiple of 64: its codes stay in the level-1 cache while every query looks at them.
 std::int64_t tile_rows(std::int64_t n_bytes);
+
+/// Which rows may be hits.
+struct RowFilter {
+  const std::uint8_t* admitted;  // see RunOptions; null admits all
+  bool sparse;                   // so few that they are worth picking out before the scan
+
+  RowFilter(const std::uint8_t* admitted, std::int64_t n_rows);
+
+  bool admits(std::int64_t row) const {
+    return admitted == nullptr || (admitted[row / 8] >> (row % 8) & 1) != 0;
+  }
+};
 
 /// Queries of one block, each padded with zero bytes for the kernels.
 class QueryBlock {
@@ -39,6 +51,7 @@ struct ScanJob {
   Range queries;  // of the block
   const Kernels& kernels;
   Plan plan;
+  const RowFilter& filter;
   Selector* selectors;  // one for each of `queries`
 };
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from rshash.kernels import numpy as numpy_kernel
+import rshash.kernels.numpy
 
 WIDTHS = [1, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 256, 511, 512, 1024, 4096]
 SIZES = [1, 7, 8, 63, 511, 512, 513, 1200]
@@ -18,24 +18,40 @@ def native_module():
 
 
 class NativeLevel:
-    """The native backend held to one instruction set and one kernel."""
+    """The native backend held to one instruction set and one plan."""
 
-    def __init__(self, simd, plan="automatic"):
+    def __init__(self, simd, plan):
         self._native, self._simd, self._plan = native_module(), simd, plan
 
-    def top_k(self, codes, queries, k, n_threads):
-        return self._native.top_k(codes, queries, k, n_threads, self._simd, self._plan)
+    def top_k(self, codes, queries, k, n_threads, admitted=None):
+        return self._native.top_k(codes, queries, k, n_threads, self._simd, self._plan, admitted)
 
-    def within_radius(self, codes, queries, radius, n_threads):
-        return self._native.within_radius(codes, queries, radius, n_threads, self._simd, self._plan)
+    def within_radius(self, codes, queries, radius, n_threads, admitted=None):
+        return self._native.within_radius(codes, queries, radius, n_threads, self._simd, self._plan, admitted)
+
+
+class Twin:
+    """A backend of one plan."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def top_k(self, codes, queries, k, n_threads, admitted=None):
+        return self._module.top_k(codes, queries, k, n_threads, "popcount", admitted)
+
+    def within_radius(self, codes, queries, radius, n_threads, admitted=None):
+        return self._module.within_radius(codes, queries, radius, n_threads, "popcount", admitted)
+
+
+NUMPY = Twin(rshash.kernels.numpy)
 
 
 def load(name):
     if name == "numpy":
-        return numpy_kernel
+        return NUMPY
     if name == "numba":
         pytest.importorskip("numba")
-        return importlib.import_module("rshash.kernels.numba")
+        return Twin(importlib.import_module("rshash.kernels.numba"))
     simd, plan = name.split("-")
     if simd not in native_module().simd_levels():
         pytest.skip(f"this processor has no {simd}")
@@ -106,7 +122,7 @@ def test_all_backends_agree_on_random_shapes(n_bytes, n, n_queries, seed, data):
     codes = rng.integers(0, data.draw(st.sampled_from([2, 16, 256])), (n, n_bytes), dtype=np.uint8)
     queries = rng.integers(0, 256, (n_queries, n_bytes), dtype=np.uint8)
     k, radius = data.draw(st.integers(1, n)), data.draw(st.integers(0, 8 * n_bytes))
-    expected = numpy_kernel.top_k(codes, queries, k, 1), numpy_kernel.within_radius(codes, queries, radius, 1)
+    expected = NUMPY.top_k(codes, queries, k, 1), NUMPY.within_radius(codes, queries, radius, 1)
     if importlib.util.find_spec("rshash.kernels._native") is None:
         pytest.skip("the native kernels were not built")
     for simd, plan in itertools.product(native_module().simd_levels(), PLANS):
@@ -133,6 +149,27 @@ def test_hits_do_not_depend_on_threads_with_queries_split(kernel):
     codes, queries = random_codes(300, 64, 7, 50), random_codes(1100, 64, 8)
     for mine, theirs in zip(kernel.top_k(codes, queries, 7, 4), kernel.top_k(codes, queries, 7, 1), strict=True):
         assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.99])
+@pytest.mark.parametrize("n_bits", [7, 64, 200])
+def test_only_admitted_rows_are_hits(kernel, n_bits, share):
+    codes, queries = random_codes(3001, n_bits, 10, 200), random_codes(13, n_bits, 11)
+    admitted = np.random.default_rng(n_bits).random(len(codes)) < share
+    admitted[[0, 2999]] = True
+    rows = np.flatnonzero(admitted)
+    bitmap = np.packbits(admitted, bitorder="little")
+    bitmap[-1] |= 0xFE  # bits behind the last row mean nothing
+    for k in (1, min(30, len(rows)), len(rows)):
+        distances, places = NUMPY.top_k(codes[rows], queries, k, 1)
+        found = kernel.top_k(codes, queries, k, 2, bitmap)
+        assert np.array_equal(found[0], distances)
+        assert np.array_equal(found[1], rows[places])
+    offsets, distances, places = NUMPY.within_radius(codes[rows], queries, n_bits // 2, 1)
+    found = kernel.within_radius(codes, queries, n_bits // 2, 2, bitmap)
+    assert np.array_equal(found[0], offsets)
+    assert np.array_equal(found[1], distances)
+    assert np.array_equal(found[2], rows[places])
 
 
 def layouts(codes):
@@ -162,7 +199,7 @@ def test_layout_in_memory_changes_nothing(kernel, n_bytes):
     for name, view in layouts(codes).items():
         dense = np.ascontiguousarray(view)
         for queries, dense_queries in [(view[5:8], dense[5:8]), (view[:1], dense[:1])]:
-            expected = numpy_kernel.top_k(dense, dense_queries, 20, 1)
+            expected = NUMPY.top_k(dense, dense_queries, 20, 1)
             for mine, theirs in zip(kernel.top_k(view, queries, 20, 2), expected, strict=True):
                 assert np.array_equal(mine, theirs), name
 
@@ -176,7 +213,7 @@ def test_bytes_outside_the_view_are_not_read(tmp_path, kernel):
         mapped = np.memmap(path, np.uint8, "r")
         n = page // n_bytes
         codes = mapped[page - n * n_bytes :].reshape(n, n_bytes)
-        expected = numpy_kernel.top_k(np.array(codes), np.array(codes[:2]), 3, 1)
+        expected = NUMPY.top_k(np.array(codes), np.array(codes[:2]), 3, 1)
         for mine, theirs in zip(kernel.top_k(codes, codes[-n:][:2], 3, 1), expected, strict=True):
             assert np.array_equal(mine, theirs)
 
@@ -185,20 +222,24 @@ def test_the_native_binding_refuses_what_it_cannot_search():
     native = native_module()
     codes = np.zeros((4, 8), np.uint8)
     with pytest.raises(TypeError, match="codes must be uint8"):
-        native.top_k(codes.astype(np.int64), codes, 1, 1, "portable")
+        native.top_k(codes.astype(np.int64), codes, 1, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="shape"):
-        native.top_k(codes[0], codes, 1, 1, "portable")
+        native.top_k(codes[0], codes, 1, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="one width"):
-        native.top_k(codes, codes[:, :4], 1, 1, "portable")
+        native.top_k(codes, codes[:, :4], 1, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="at least one row"):
-        native.top_k(codes[:0], codes, 1, 1, "portable")
+        native.top_k(codes[:0], codes, 1, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="k must be"):
-        native.top_k(codes, codes, 5, 1, "portable")
+        native.top_k(codes, codes, 5, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="n_threads"):
-        native.top_k(codes, codes, 1, 0, "portable")
+        native.top_k(codes, codes, 1, 0, "portable", "popcount")
     with pytest.raises(ValueError, match="radius"):
-        native.within_radius(codes, codes, 65, 1, "portable")
+        native.within_radius(codes, codes, 65, 1, "portable", "popcount")
     with pytest.raises(ValueError, match="'sse9' is not available here; available are portable"):
-        native.top_k(codes, codes, 1, 1, "sse9")
-    with pytest.raises(ValueError, match="plan must be automatic, popcount or sliced, got 'fast'"):
+        native.top_k(codes, codes, 1, 1, "sse9", "popcount")
+    with pytest.raises(ValueError, match="one bit for each row"):
+        native.top_k(codes, codes, 1, 1, "portable", "popcount", np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match="k must be"):
+        native.top_k(codes, codes, 2, 1, "portable", "popcount", np.array([0xF1], np.uint8))
+    with pytest.raises(ValueError, match="plan must be popcount or sliced, got 'fast'"):
         native.top_k(codes, codes, 1, 1, "portable", "fast")

@@ -75,6 +75,50 @@ def test_hits_unpack_into_distances_and_ids():
     assert (distances.dtype, ids.dtype) == (np.int32, np.int64)
 
 
+def test_a_filter_admits_rows_by_bool_or_by_bit():
+    admitted = np.arange(500) % 3 == 0
+    distances, ids = rshash.search(CODES, CODES[:20], k=9, filter=admitted)
+    for i, row in enumerate(naive.all_distances(CODES, CODES[:20])):
+        expected = [hit for hit in naive.rank(row) if hit[1] % 3 == 0][:9]
+        assert list(zip(distances[i].tolist(), ids[i].tolist(), strict=True)) == expected
+    packed = np.packbits(admitted, bitorder="little")
+    assert np.array_equal(rshash.search(CODES, CODES[:20], k=9, filter=packed).ids, ids)
+
+
+def test_a_strict_filter_returns_the_rows_it_leaves():
+    admitted = np.zeros(500, bool)
+    assert rshash.search(CODES, CODES[:2], k=5, filter=admitted).ids.shape == (2, 0)
+    assert rshash.search(CODES, CODES[:2], radius=64, filter=admitted).offsets.tolist() == [0, 0, 0]
+    admitted[[7, 300]] = True
+    assert sorted(rshash.search(CODES, CODES[0], k=5, filter=admitted).ids[0].tolist()) == [7, 300]
+    surplus = np.packbits(admitted, bitorder="little")
+    surplus[-1] |= 0xF0
+    assert rshash.search(CODES, CODES[:2], k=5, filter=surplus).ids.shape == (2, 2)
+
+
+def test_an_excluded_row_is_no_hit_of_its_query():
+    excluded = np.array([0, -1, 450])
+    distances, ids = rshash.search(CODES, CODES[:3], k=4, exclude=excluded)
+    within = rshash.search(CODES, CODES[:3], radius=28, exclude=excluded)
+    for i, row in enumerate(naive.all_distances(CODES, CODES[:3])):
+        expected = [hit for hit in naive.rank(row) if hit[1] != excluded[i]]
+        assert list(zip(distances[i].tolist(), ids[i].tolist(), strict=True)) == expected[:4]
+        near = [hit for hit in expected if hit[0] <= 28]
+        assert list(zip(*(part.tolist() for part in within.of(i)), strict=True)) == near
+    assert rshash.search(CODES, CODES[:3], k=600, exclude=excluded).ids.shape == (3, 499)
+    assert rshash.search(CODES[:1], CODES[:1], k=3, exclude=[0]).ids.shape == (1, 0)
+
+
+def test_the_plan_is_told_and_can_be_forced():
+    pytest.importorskip("rshash.kernels._native")
+    assert rshash.search(CODES, CODES[0]).plan == "popcount"
+    assert rshash.search(CODES, CODES).plan == "sliced"
+    for plan in ("popcount", "sliced"):
+        hits = rshash.search(CODES, CODES, k=5, plan=plan)
+        assert hits.plan == plan
+        assert np.array_equal(hits.ids, rshash.search(CODES, CODES, k=5).ids)
+
+
 def test_torch_tensors_are_searched_in_place():
     torch = pytest.importorskip("torch")
     hits = rshash.search(torch.from_numpy(CODES), torch.from_numpy(CODES)[7], k=1)
@@ -98,6 +142,12 @@ def test_torch_tensors_are_searched_in_place():
         (CODES, CODES[0], {"radius": 65}, ValueError, "radius must be between 0 and 64, got 65"),
         (CODES, CODES[0], {"radius": "3"}, TypeError, "radius must be an integer, got str '3'"),
         (CODES, CODES[0], {"k": 1, "radius": 1}, ValueError, "k and radius were both given"),
+        (CODES, CODES[0], {"plan": "guess"}, ValueError, "plan must be one of popcount.*, got 'guess'"),
+        (CODES, CODES[0], {"filter": np.ones(499, bool)}, ValueError, r"filter must be bool of shape \(500,\)"),
+        (CODES, CODES[0], {"filter": np.ones(500, int)}, ValueError, r"packed into uint8 of shape \(63,\), got int64"),
+        (CODES, CODES[0], {"exclude": [1, 2]}, ValueError, r"exclude must be integers of shape \(1,\)"),
+        (CODES, CODES[0], {"exclude": [0.5]}, ValueError, "exclude must be integers"),
+        (CODES, CODES[0], {"exclude": [500]}, ValueError, "exclude must name rows of the database, 0..499"),
         (CODES, CODES[0], {"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
         (CODES, CODES[0], {"n_threads": True}, TypeError, "n_threads must be an integer, got bool True"),
     ],
@@ -183,7 +233,7 @@ def test_the_forced_instruction_set_searches(monkeypatch):
     for level in native.simd_levels():
         monkeypatch.setenv("RSHASH_SIMD", level)
         assert native.simd() == level
-        assert native.top_k(CODES, CODES[:1], 1, 1)[1].tolist() == [[0]]
+        assert native.top_k(CODES, CODES[:1], 1, 1, "sliced")[1].tolist() == [[0]]
 
 
 def test_many_python_threads_may_search_at_once():

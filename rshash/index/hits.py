@@ -20,6 +20,7 @@ class Hits:
         ids: int64 of the same shape: rows of the database, or the ids an archive gave them.
         offsets: None for top-k; (Q + 1,) int64 for a radius search: query i owns hits
             offsets[i]..offsets[i + 1].
+        plan: how the hits were found, for example "popcount" or "sliced"; every plan finds the same.
 
     >>> hits = Hits(np.array([0, 2, 1], np.int32), np.array([4, 1, 7]), offsets=np.array([0, 2, 3]))
     >>> hits.n_queries, hits.of(0)[1].tolist(), hits.of(1)[1].tolist()
@@ -30,6 +31,7 @@ class Hits:
     distances: Distances
     ids: Ids
     offsets: Offsets | None = None
+    plan: str = ""
 
     def __iter__(self) -> Iterator[NDArray[np.signedinteger]]:
         """Unpack as ``distances, ids``."""

@@ -23,26 +23,46 @@ BACKENDS = ("native", "numba", "numpy")
 Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
+Bitmap = NDArray[np.uint8]
 
 
 class Backend(Protocol):
-    """Exact search over packed codes; arguments are checked by the caller."""
+    """Exact search over packed codes; arguments are checked by the caller.
 
-    def top_k(self, codes: Codes, queries: Codes, k: int, n_threads: int) -> tuple[Distances, Rows]:
+    Attributes:
+        PLANS: ways to scan that this backend knows.
+    """
+
+    PLANS: tuple[str, ...]
+
+    def choose_plan(self, n_queries: int) -> str:
+        """Return the fastest of the plans for a number of queries."""
+
+    def top_k(
+        self, codes: Codes, queries: Codes, k: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+    ) -> tuple[Distances, Rows]:
         """Return the k nearest rows of each query.
 
         Args:
             codes: (N, n_bytes) uint8, N >= 1, any strides.
             queries: (Q, n_bytes) uint8.
-            k: 1..N.
+            k: 1..N, or to the number of admitted rows.
             n_threads: at least 1.
+            plan: one of `PLANS`.
+            admitted: (ceil(N / 8),) uint8, rows that may be hits: row i in bit i % 8 of byte i // 8; None admits all.
 
         Returns:
             distances (Q, k) int32 and rows (Q, k) int64, ascending (distance, row).
         """
 
     def within_radius(
-        self, codes: Codes, queries: Codes, radius: int, n_threads: int
+        self,
+        codes: Codes,
+        queries: Codes,
+        radius: int,
+        n_threads: int,
+        plan: str,
+        admitted: Bitmap | None = None,
     ) -> tuple[Offsets, Distances, Rows]:
         """Return every row at distance <= radius (0..8 * n_bytes) of each query.
 

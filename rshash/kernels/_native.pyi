@@ -2,11 +2,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 def simd_levels() -> list[str]: ...
+def choose_plan(n_queries: int) -> str: ...
 def top_k(
-    codes: NDArray[np.uint8], queries: NDArray[np.uint8], k: int, n_threads: int, simd: str, plan: str = ...
+    codes: NDArray[np.uint8],
+    queries: NDArray[np.uint8],
+    k: int,
+    n_threads: int,
+    simd: str,
+    plan: str,
+    admitted: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 def within_radius(
-    codes: NDArray[np.uint8], queries: NDArray[np.uint8], radius: int, n_threads: int, simd: str, plan: str = ...
+    codes: NDArray[np.uint8],
+    queries: NDArray[np.uint8],
+    radius: int,
+    n_threads: int,
+    simd: str,
+    plan: str,
+    admitted: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 def measure_reads(buffer: NDArray[np.uint8], n_threads: int) -> tuple[float, int]: ...
 def measure_limit(limit: str, n_threads: int, simd: str) -> tuple[float, int]: ...

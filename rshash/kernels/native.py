@@ -11,6 +11,10 @@ from rshash.codes import Codes
 Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
+Bitmap = NDArray[np.uint8]
+
+PLANS = ("popcount", "sliced")
+"""Counting bits row by row, or summing bit planes (csrc/sliced.h)."""
 
 SIMD_LEVELS = ("portable", "avx2", "avx512")
 """Every instruction set a kernel is written for, slowest first."""
@@ -38,11 +42,20 @@ def simd() -> str:
     return forced
 
 
-def top_k(codes: Codes, queries: Codes, k: int, n_threads: int) -> tuple[Distances, Rows]:
+def choose_plan(n_queries: int) -> str:
+    """Return the faster plan for a number of queries."""
+    return _native.choose_plan(n_queries)
+
+
+def top_k(
+    codes: Codes, queries: Codes, k: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+) -> tuple[Distances, Rows]:
     """Return the k nearest rows of each query; see `rshash.kernels.Backend`."""
-    return _native.top_k(codes, queries, k, n_threads, simd())
+    return _native.top_k(codes, queries, k, n_threads, simd(), plan, admitted)
 
 
-def within_radius(codes: Codes, queries: Codes, radius: int, n_threads: int) -> tuple[Offsets, Distances, Rows]:
+def within_radius(
+    codes: Codes, queries: Codes, radius: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+) -> tuple[Offsets, Distances, Rows]:
     """Return all rows within the radius; see `rshash.kernels.Backend`."""
-    return _native.within_radius(codes, queries, radius, n_threads, simd())
+    return _native.within_radius(codes, queries, radius, n_threads, simd(), plan, admitted)

@@ -12,32 +12,43 @@ from numba.extending import intrinsic
 
 from rshash.codes import Codes
 from rshash.kernels.selection import (
+    PLANS,
+    Bitmap,
     Distances,
     Offsets,
     Rows,
     Selector,
     Words,
+    choose_plan,
     select,
     to_compressed_rows,
     to_table,
 )
 
+__all__ = ["PLANS", "choose_plan", "top_k", "within_radius"]
 
-def top_k(codes: Codes, queries: Codes, k: int, n_threads: int) -> tuple[Distances, Rows]:
+
+def top_k(
+    codes: Codes, queries: Codes, k: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+) -> tuple[Distances, Rows]:
     """Return the k nearest rows of each query; see `rshash.kernels.Backend`."""
-    return to_table(_select(codes, queries, k, 8 * codes.shape[1] + 1, n_threads), k)
+    return to_table(_select(codes, queries, k, 8 * codes.shape[1] + 1, n_threads, admitted), k)
 
 
-def within_radius(codes: Codes, queries: Codes, radius: int, n_threads: int) -> tuple[Offsets, Distances, Rows]:
+def within_radius(
+    codes: Codes, queries: Codes, radius: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+) -> tuple[Offsets, Distances, Rows]:
     """Return all rows within the radius; see `rshash.kernels.Backend`."""
-    return to_compressed_rows(_select(codes, queries, len(codes) + 1, radius + 1, n_threads))
+    return to_compressed_rows(_select(codes, queries, len(codes) + 1, radius + 1, n_threads, admitted))
 
 
-def _select(codes: Codes, queries: Codes, k: int, limit: int, n_threads: int) -> list[Selector]:
+def _select(
+    codes: Codes, queries: Codes, k: int, limit: int, n_threads: int, admitted: Bitmap | None
+) -> list[Selector]:
     """Select for every query, the queries split over threads."""
 
     def search(part: Codes) -> list[Selector]:
-        return select(codes, part, k, limit, _find_below)
+        return select(codes, part, k, limit, _find_below, admitted)
 
     n_parts = max(1, min(n_threads, len(queries)))
     if n_parts == 1:

@@ -14,11 +14,20 @@ from rshash.codes import Codes
 Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
+Bitmap = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 FindBelow = Callable[[Words, Words, int], tuple[Rows, Distances]]
 
+PLANS = ("popcount",)
+"""Ways to scan that these kernels know: counting bits row by row."""
+
 BLOCK_BYTES = 1 << 17
 """Codes copied and compared in one step; all the memory a scan takes beside its candidates."""
+
+
+def choose_plan(n_queries: int) -> str:
+    """Return the plan for a number of queries: there is one."""
+    return PLANS[0]
 
 
 class Selector:
@@ -52,7 +61,9 @@ class Selector:
         return distances[order], rows[order]
 
 
-def select(codes: Codes, queries: Codes, k: int, limit: int, find_below: FindBelow) -> list[Selector]:
+def select(
+    codes: Codes, queries: Codes, k: int, limit: int, find_below: FindBelow, admitted: Bitmap | None
+) -> list[Selector]:
     """Scan the database for all queries, block by block.
 
     Args:
@@ -61,18 +72,24 @@ def select(codes: Codes, queries: Codes, k: int, limit: int, find_below: FindBel
         k: most hits a query.
         limit: hits are at a smaller distance.
         find_below: (block (B, W), query (W,), limit) → rows of the block below the limit, and their distances.
+        admitted: bitmap of the rows that may be hits, as in `rshash.kernels.Backend`, or None.
 
     Returns:
         Q selectors.
     """
     selectors = [Selector(k, limit) for _ in queries]
     query_words = _words(queries)
-    step = max(1, BLOCK_BYTES // codes.shape[1])
+    step = 8 * max(1, BLOCK_BYTES // codes.shape[1] // 8)
     for first in range(0, len(codes), step):
-        block = _words(codes[first : first + step])
+        block = codes[first : first + step]
+        rows = np.arange(first, first + len(block))
+        if admitted is not None:
+            bits = np.unpackbits(admitted[first // 8 : (first + step) // 8], count=len(block), bitorder="little")
+            block, rows = block[bits.view(bool)], rows[bits.view(bool)]
+        words = _words(block)
         for query, selector in zip(query_words, selectors, strict=True):
-            rows, distances = find_below(block, query, selector.limit)
-            selector.take(rows + first, distances)
+            near, distances = find_below(words, query, selector.limit)
+            selector.take(rows[near], distances)
     return selectors
 
 
