@@ -15,7 +15,7 @@ LAYERS = [
     {"index", "models", "picture"},
     {"encoding", "methods", "search"},
     {"archive", "evaluation", "training"},
-    {"demo"},
+    {"bench", "demo"},
     {"cli"},
 ]
 LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

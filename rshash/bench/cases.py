@@ -1,0 +1,112 @@
+"""What is measured: widths × rows × queries × k × threads, and the table that the project promised to reach."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from rshash.bench.data import KINDS, Kind
+from rshash.codes import code_bytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """One search that every contender is asked to do.
+
+    Attributes:
+        n_bits: width of a code, 1..4096.
+        n_rows: rows of the database.
+        n_queries: queries of one call.
+        k: nearest rows a query; not used with a radius.
+        n_threads: threads a contender may use.
+        data: "uniform" or "clustered".
+        radius: find all rows at most so far instead.
+        simd: instruction set that rshash is held to; None is its best.
+    """
+
+    n_bits: int
+    n_rows: int
+    n_queries: int
+    k: int = 10
+    n_threads: int = 1
+    data: Kind = "uniform"
+    radius: int | None = None
+    simd: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be searched.
+
+        Raises:
+            TypeError, ValueError: if a number is out of range or ``data`` is unknown.
+        """
+        code_bytes(self.n_bits)
+        for name in ("n_rows", "n_queries", "k", "n_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.radius is not None and not 0 <= self.radius <= self.n_bits:
+            raise ValueError(f"radius must be between 0 and n_bits={self.n_bits}, got {self.radius}")
+        if self.data not in KINDS:
+            raise ValueError(f"data must be one of {', '.join(KINDS)}, got {self.data!r}")
+
+    @property
+    def database(self) -> tuple[int, int, Kind]:
+        """What tells one database from another."""
+        return self.n_bits, self.n_rows, self.data
+
+    @property
+    def title(self) -> str:
+        """The case in words.
+
+        >>> Case(64, 10_000_000, 256).title
+        '64 bit, N = 10,000,000 uniform, Q = 256, k = 10, 1 thread'
+        """
+        goal = f"k = {self.k:,}" if self.radius is None else f"radius {self.radius}"
+        threads = f"{self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
+        words = f"{self.n_bits} bit, N = {self.n_rows:,} {self.data}, Q = {self.n_queries:,}, {goal}, {threads}"
+        return words if self.simd is None else f"{words}, {self.simd} only"
+
+
+def grid(**choices: Any) -> list[Case]:
+    """Return every combination of the values given for each field of `Case`, those of one database together.
+
+    >>> [case.n_queries for case in grid(n_bits=[64], n_rows=[1000], n_queries=[1, 16])]
+    [1, 16]
+    """
+    cases = [Case(**dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
+    return by_database(cases)
+
+
+def by_database(cases: list[Case]) -> list[Case]:
+    """Return the cases with those of one database together, in the order the databases come up."""
+    order = list(dict.fromkeys(case.database for case in cases))
+    return sorted(cases, key=lambda case: order.index(case.database))
+
+
+def reach_table(n_rows: int = 10_000_000, n_threads: int = 2) -> list[Case]:
+    """Return the cases of ``--full``: the searches for which the project states a goal.
+
+    Args:
+        n_rows: rows of the large databases; the small ones have a tenth.
+        n_threads: threads of the cases that show how threads scale.
+    """
+    large = Case(64, n_rows, 256)
+    small = replace(large, n_rows=max(1, n_rows // 10))
+    threaded = [replace(large, n_queries=n, n_threads=n_threads) for n in (1, 16, 256)] if n_threads > 1 else []
+    return by_database(
+        [
+            *(replace(large, n_queries=n) for n in (256, 16, 1)),
+            *threaded,
+            replace(large, n_queries=64, k=min(10_000, n_rows)),
+            *(replace(large, n_queries=64, radius=radius) for radius in (3, 7, 11)),
+            replace(large, simd="avx2"),
+            replace(large, data="clustered"),
+            replace(small, k=min(100, small.n_rows)),
+            replace(small, data="clustered"),
+            *(replace(large, n_bits=n_bits) for n_bits in (16, 32, 48, 128)),
+            *(replace(large, n_bits=n_bits, data=data) for n_bits in (256, 512) for data in KINDS),
+        ]
+    )
+
+
+def quick_table(n_rows: int = 1_000_000) -> list[Case]:
+    """Return the cases of a run without options, which take less than a minute."""
+    return grid(n_bits=[64, 256], n_rows=[n_rows], n_queries=[1, 256])

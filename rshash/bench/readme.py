@@ -1,0 +1,71 @@
+"""A finished run in; the Markdown table of a README's performance section out."""
+
+from pathlib import Path
+from typing import Any
+
+from rshash.files import write_atomically
+
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+"""What stands before and behind the table."""
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """Return a row a case: rshash beside the machine's limit, the best exact and the approximate peers."""
+    lines = [
+        "| search | rshash Gcq/s | of the machine's limit | best exact peer Gcq/s | rshash is | approximate peers |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+        *(row for row in map(_row, document["cases"]) if row is not None),
+    ]
+    machine = document["machine"]
+    search = machine["search"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    lines += [
+        "",
+        f"*{machine['processor']}, {search['backend']} {search['simd'] or ''}, {versions}; {machine['date'][:10]}. "
+        "Gcq/s: 1e9 pairs of code and query a second. Written by `rshash bench`; benchmarks/README.md says how.*",
+    ]
+    return "\n".join(lines)
+
+
+def update_readme(path: Path, document: dict[str, Any]) -> None:
+    """Replace what stands between the markers of a file with the table.
+
+    Raises:
+        OSError: if the file cannot be read or written.
+        ValueError: if it does not hold both markers once, in order.
+    """
+    check_markers(path)
+    before, rest = path.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    with write_atomically(path) as draft:
+        draft.write_text(f"{before}{START}\n{markdown(document)}\n{END}{after}", encoding="utf-8")
+
+
+def check_markers(path: Path) -> None:
+    """Refuse a file without markers, before any long work.
+
+    Raises:
+        OSError, ValueError: as `update_readme`.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ValueError(f"{path} must hold {START} and behind it {END}, once each: write them where the table goes")
+
+
+def _row(case: dict[str, Any]) -> str | None:
+    """Return a case as a row, or None when rshash was not measured in it."""
+    measured = [result for result in case["results"] if "gcq_a_second" in result]
+    ours = next((result for result in measured if result["ours"]), None)
+    if ours is None:
+        return None
+    share = "–" if ours["share_of_limit"] is None else f"{ours['share_of_limit']:.0%} of {case['binding']}"
+    fastest, ratio, best = "–", "–", case["best_exact_peer"]
+    if best is not None:
+        speed = next(result["gcq_a_second"] for result in measured if result["contender"] == best["name"])
+        fastest, ratio = f"{speed:.3g} ({best['name']})", f"**{best['ratio']:.1f}×**"
+    others = "; ".join(
+        f"{result['contender']}: {result['gcq_a_second']:.3g}, recall {result['recall']:.2f}"
+        for result in measured
+        if not result["exact"]
+    )
+    return f"| {case['title']} | {ours['gcq_a_second']:.3g} | {share} | {fastest} | {ratio} | {others or '–'} |"
