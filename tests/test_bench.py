@@ -64,6 +64,26 @@ def test_multihash_is_exact_by_radius():
     assert [(outcome.exact, outcome.wrong, outcome.recall) for outcome in report.outcomes] == [(True, None, 1.0)] * 2
 
 
+@pytest.mark.parametrize("case", [Case(64, 300, 3, k=5, keep=0.1), Case(64, 300, 3, radius=29, keep=0.1)])
+def test_a_filter_is_kept_by_all_that_take_one(case):
+    contenders = [kind for kind in CONTENDERS.values() if kind.can_filter and not kind.missing()]
+    report = report_of(case, *contenders, CONTENDERS["usearch"])
+    assert [outcome.wrong or outcome.reason for outcome in report.outcomes[:-1]] == [None] * len(contenders)
+    assert report.outcomes[-1].reason is not None
+
+
+def test_a_filter_that_is_ignored_is_caught():
+    class Ignorant(Numpy):
+        name = "ignorant"
+
+        def search(self, queries, k):
+            self.bitmap = None
+            return super().search(queries, k)
+
+    report = report_of(Case(64, 300, 3, k=5, keep=0.1), Ignorant)
+    assert "other distances than the truth" in report.outcomes[0].wrong
+
+
 class OffByOne(Numpy):
     name = "off by one"
 
@@ -340,6 +360,7 @@ def test_the_table_takes_the_place_between_the_markers(finished, tmp_path):
         (["--n", "0"], "n_rows must be at least 1, got 0"),
         (["--threads", "-1"], "n_threads must be at least 1, got -1"),
         (["--bits", "8", "--radius", "9"], "radius must be between 0 and n_bits=8, got 9"),
+        (["--keep", "0"], "keep must be above 0 and at most 1, got 0.0"),
         (["-k", "3", "--radius", "3"], "give -k or --radius, not both"),
         (["--full", "--bits", "64"], "--full names its own cases"),
         (["--repeats", "0"], "repeats must be at least 1, got 0"),

@@ -20,6 +20,7 @@ class Case:
         n_threads: threads a contender may use.
         data: "uniform" or "clustered".
         radius: find all rows at most so far instead.
+        keep: part of the rows that a filter admits, in (0, 1]; None asks without a filter.
         simd: instruction set that rshash is held to; None is its best.
     """
 
@@ -30,6 +31,7 @@ class Case:
     n_threads: int = 1
     data: Kind = "uniform"
     radius: int | None = None
+    keep: float | None = None
     simd: str | None = None
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ class Case:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.radius is not None and not 0 <= self.radius <= self.n_bits:
             raise ValueError(f"radius must be between 0 and n_bits={self.n_bits}, got {self.radius}")
+        if self.keep is not None and not 0 < self.keep <= 1:
+            raise ValueError(f"keep must be above 0 and at most 1, got {self.keep}")
         if self.data not in KINDS:
             raise ValueError(f"data must be one of {', '.join(KINDS)}, got {self.data!r}")
 
@@ -62,6 +66,7 @@ class Case:
         goal = f"k = {self.k:,}" if self.radius is None else f"radius {self.radius}"
         threads = f"{self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
         words = f"{self.n_bits} bit, N = {self.n_rows:,} {self.data}, Q = {self.n_queries:,}, {goal}, {threads}"
+        words += "" if self.keep is None else f", filter keeps {self.keep:.3g}"
         return words if self.simd is None else f"{words}, {self.simd} only"
 
 
@@ -97,6 +102,8 @@ def reach_table(n_rows: int = 10_000_000, n_threads: int = 2) -> list[Case]:
             *threaded,
             replace(large, n_queries=64, k=min(10_000, n_rows)),
             *(replace(large, n_queries=64, radius=radius) for radius in (3, 7, 11)),
+            replace(large, n_queries=64),
+            replace(large, n_queries=64, keep=0.01),
             replace(large, simd="avx2"),
             replace(large, data="clustered"),
             replace(small, k=min(100, small.n_rows)),

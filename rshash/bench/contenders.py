@@ -22,8 +22,9 @@ class Contender:
         module: the package it needs, and the command that installs it; "" needs none.
         max_rows: rows above which it is not tried, and the reason.
         max_pairs: most pairs of row and query in one call, because of the memory it takes for them.
-        build_rows_a_second: order of magnitude on one core; tells only whether a build is worth starting.
-        one_thread: whether it has no threads of its own.
+        can_filter: whether it takes a bitmap of the rows that may be hits.
+        bitmap: that bitmap, (ceil(N / 8),) uint8 with row 0 in the low bit, or None for all rows.
+        plan: how it went about the last search, where it says.
     """
 
     name: ClassVar[str]
@@ -32,13 +33,19 @@ class Contender:
     install: ClassVar[str] = 'pip install "rshash[bench]"'
     max_rows: ClassVar[int | None] = None
     max_pairs: ClassVar[int | None] = None
-    build_rows_a_second: ClassVar[float] = float("inf")
-    one_thread: ClassVar[bool] = False
+    can_filter: ClassVar[bool] = False
+    bitmap: NDArray[np.uint8] | None = None
+    plan: str = ""
 
     @classmethod
     def missing(cls) -> str | None:
         """Return how to install what is missing, or None."""
         return None if not cls.module or find_spec(cls.module) else f"{cls.module} is not installed: {cls.install}"
+
+    @classmethod
+    def expected_build_seconds(cls, n_rows: int, n_bits: int) -> float:
+        """Return the order of magnitude on one core; it tells only whether a build is worth starting."""
+        return 0.0
 
     def variants(self) -> list[str]:
         """Name the settings that change the speed and not the answer; the fastest is measured."""
@@ -73,22 +80,25 @@ class Rshash(Contender):
     """`rshash.search`, end to end, on the array as it is."""
 
     name = "rshash"
+    can_filter = True
 
     def search(self, queries: Codes, k: int) -> Answer:
-        hits = rshash.search(self.codes, queries, k=k, n_threads=self.n_threads)
+        hits = rshash.search(self.codes, queries, k=k, filter=self.bitmap, n_threads=self.n_threads)
+        self.plan = hits.plan
         return hits.distances, hits.ids
 
     def within_radius(self, queries: Codes, radius: int) -> NDArray[np.int64]:
-        hits = rshash.search(self.codes, queries, radius=radius, n_threads=self.n_threads)
+        hits = rshash.search(self.codes, queries, radius=radius, filter=self.bitmap, n_threads=self.n_threads)
+        self.plan = hits.plan
         assert hits.offsets is not None
         return np.diff(hits.offsets)
 
 
 class Numpy(Contender):
-    """`numpy.bitwise_count` and `numpy.argpartition` by block: what one writes without a library, and our referee."""
+    """`numpy.bitwise_count` and `numpy.argpartition` on one thread: what one writes without a library; our referee."""
 
     name = "numpy"
-    one_thread = True
+    can_filter = True
     block_rows: ClassVar[int] = 1 << 16
 
     def search(self, queries: Codes, k: int) -> Answer:
@@ -114,4 +124,6 @@ class Numpy(Contender):
             block = self.codes[first : first + self.block_rows].view(f"u{word}")
             counts = np.bitwise_count(block ^ wide)
             found[first : first + len(block)] = counts[:, 0] if counts.shape[1] == 1 else counts.sum(1, np.uint16)
+        if self.bitmap is not None:
+            found[np.unpackbits(self.bitmap, count=len(found), bitorder="little") == 0] = np.iinfo(np.uint16).max
         return found

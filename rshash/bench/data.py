@@ -20,7 +20,7 @@ FLIPS = 0b00010011
 """A bit of a clustered code differs from its centre's with probability FLIPS / 256 = 0.074."""
 
 BLOCK_ROWS = 1 << 18
-_CENTRES, _CODES, _QUERIES = range(3)
+_CENTRES, _CODES, _QUERIES, _BITMAP = range(4)
 
 
 def generate_codes(n_rows: int, n_bits: int, kind: Kind = "uniform", seed: int = 0, out: Codes | None = None) -> Codes:
@@ -55,6 +55,21 @@ def generate_queries(n_queries: int, n_bits: int, kind: Kind = "uniform", seed: 
         ValueError: if ``kind`` is unknown.
     """
     return _generate(n_queries, n_bits, kind, seed, _QUERIES, None)
+
+
+def generate_bitmap(n_rows: int, keep: float, seed: int = 0) -> NDArray[np.uint8]:
+    """Draw the rows that a filter admits, each with probability ``keep``, and at least one.
+
+    Returns:
+        (ceil(n_rows / 8),) uint8, row 0 in the low bit of byte 0.
+    """
+    rng = np.random.default_rng((seed, _BITMAP))
+    admitted = np.empty(n_rows, np.bool_)
+    for first in range(0, n_rows, BLOCK_ROWS):
+        part = admitted[first : first + BLOCK_ROWS]
+        part[:] = rng.random(len(part), np.float32) < keep
+    admitted[rng.integers(n_rows)] = True
+    return np.packbits(admitted, bitorder="little")
 
 
 def _generate(n_rows: int, n_bits: int, kind: Kind, seed: int, stream: int, out: Codes | None) -> Codes:

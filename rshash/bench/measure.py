@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+
+import numpy as np
 
 from rshash.bench.cases import Case
 from rshash.bench.contenders import Contender, Rshash
-from rshash.bench.data import generate_codes, generate_queries
+from rshash.bench.data import generate_bitmap, generate_codes, generate_queries
 from rshash.bench.limits import Limits
 from rshash.bench.machine import last_cache_bytes, load
 from rshash.bench.outcome import Outcome, Rules
@@ -114,23 +116,29 @@ def _measure_case(
         for outcome in outcomes:
             outcome.reason = outcome.reason or f"this machine does not run {case.simd}"
         return CaseReport(case, outcomes, {}, load())
+    bitmap, n_kept = None, len(codes)
+    if case.keep is not None:
+        bitmap = generate_bitmap(len(codes), case.keep, rules.seed)
+        n_kept = int(np.bitwise_count(bitmap).sum(dtype=np.int64))
+    asked = replace(case, k=min(case.k, n_kept))
     with held_to(case.simd):
         ours = Rshash()
         ours.build(codes)
+        ours.bitmap = bitmap
         ours.use_threads(case.n_threads)
-        k = min(case.k, len(codes))
-        truth = true_answer(ours, codes, queries, k, case.radius)
+        truth = true_answer(ours, codes, queries, asked.k, case.radius)
         playing = []
         for entrant, outcome in zip(entrants, outcomes, strict=True):
-            if outcome.reason is None and qualify(entrant.contender, case, codes, queries, truth, outcome, rules):
+            entrant.contender.bitmap = bitmap
+            if outcome.reason is None and qualify(entrant.contender, asked, codes, queries, truth, outcome, rules):
                 playing.append((entrant.contender, outcome))
         start, n_rounds = time.perf_counter(), 0
         while n_rounds < rules.repeats or (n_rounds < MOST_ROUNDS and time.perf_counter() - start < rules.seconds):
             n_rounds += 1
             for contender, outcome in playing:
                 if not outcome.wall or min(outcome.wall) < SHORT_SECONDS:
-                    timed(contender, outcome.variant, case, queries[: outcome.n_queries])
-                wall, cpu = timed(contender, outcome.variant, case, queries[: outcome.n_queries])
+                    timed(contender, outcome.variant, asked, queries[: outcome.n_queries])
+                wall, cpu = timed(contender, outcome.variant, asked, queries[: outcome.n_queries])
                 outcome.wall.append(wall)
                 outcome.cpu.append(cpu)
     allowed = limits(case.n_threads, case.simd)
@@ -143,5 +151,9 @@ def _outcome(entrant: _Entrant, case: Case) -> Outcome:
     contender, reason = entrant.contender, entrant.reason
     if reason is None and case.radius is not None and not contender.can_radius():
         reason = "does not search by radius"
+    if reason is None and case.keep is not None and not contender.can_filter:
+        reason = "does not take a filter"
     exact = contender.exact or case.radius is not None
-    return Outcome(contender.name, exact, isinstance(contender, Rshash), "", entrant.build_seconds, reason=reason)
+    return Outcome(
+        contender.name, exact, isinstance(contender, Rshash), build_seconds=entrant.build_seconds, reason=reason
+    )

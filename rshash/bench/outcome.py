@@ -44,6 +44,7 @@ class Outcome:
         exact: whether it had to find exactly the truth.
         ours: whether it is rshash.
         variant: its fastest setting.
+        plan: how it went about it, where it says.
         build_seconds: what it took to take the database.
         n_queries: queries of one run; fewer than the case has when the budget, or memory, allowed no more.
         wall, cpu: seconds of each run, by the clock and of this process on all cores.
@@ -56,6 +57,7 @@ class Outcome:
     exact: bool
     ours: bool = False
     variant: str = ""
+    plan: str = ""
     build_seconds: float | None = None
     n_queries: int = 0
     wall: list[float] = field(default_factory=list)

@@ -47,6 +47,7 @@ class FaissFlat(_Faiss):
     """``IndexBinaryFlat``, at the fastest of its instruction sets and of its two ways to select."""
 
     name = "faiss IndexBinaryFlat"
+    can_filter = True
     levels: ClassVar[tuple[str, ...]] = (
         "NONE",
         "AVX2",
@@ -67,8 +68,21 @@ class FaissFlat(_Faiss):
         super().choose(variant)
         self.index.use_heap = variant.endswith("heap")
 
+    def search(self, queries: Codes, k: int) -> Answer:
+        distances, ids = self.index.search(queries, k, params=self._parameters())
+        return distances, ids
+
     def within_radius(self, queries: Codes, radius: int) -> NDArray[np.int64]:
-        return _counts(self.index.range_search(queries, radius + 1)[0])  # faiss excludes the radius itself
+        # faiss excludes the radius itself
+        return _counts(self.index.range_search(queries, radius + 1, params=self._parameters())[0])
+
+    def _parameters(self) -> Any:
+        """Return the selector of the rows that may be hits."""
+        if self.bitmap is None:
+            return None
+        faiss = require("faiss", "bench")
+        self.selector = faiss.IDSelectorBitmap(self.bitmap)  # kept: faiss holds no reference
+        return faiss.SearchParameters(sel=self.selector)
 
     @staticmethod
     def _levels() -> list[str]:
@@ -89,8 +103,11 @@ class FaissMultiHash(_Faiss):
 
     name = "faiss IndexBinaryMultiHash"
     exact = False
-    build_rows_a_second = 200_000
     substring_bits: ClassVar[int] = 16
+
+    @classmethod
+    def expected_build_seconds(cls, n_rows: int, n_bits: int) -> float:
+        return n_rows * n_bits / cls.substring_bits / 2e6
 
     def make(self, faiss: Any, n_bits: int, codes: Codes) -> Any:
         self.n_substrings = max(1, n_bits // self.substring_bits)
@@ -110,8 +127,11 @@ class FaissIvf(_Faiss):
 
     name = "faiss IndexBinaryIVF (1024 lists, 32 visited)"
     exact = False
-    build_rows_a_second = 40_000
     n_lists: ClassVar[int] = 1024
+
+    @classmethod
+    def expected_build_seconds(cls, n_rows: int, n_bits: int) -> float:
+        return n_rows / 40e3
 
     def make(self, faiss: Any, n_bits: int, codes: Codes) -> Any:
         n_lists = max(1, min(self.n_lists, len(codes) // 39))  # faiss asks for 39 rows a list
@@ -127,7 +147,10 @@ class FaissHnsw(_Faiss):
 
     name = "faiss IndexBinaryHNSW (M 16, ef 64)"
     exact = False
-    build_rows_a_second = 8_000
+
+    @classmethod
+    def expected_build_seconds(cls, n_rows: int, n_bits: int) -> float:
+        return n_rows / 8e3
 
     def make(self, faiss: Any, n_bits: int, codes: Codes) -> Any:
         index = faiss.IndexBinaryHNSW(n_bits, 16)

@@ -73,7 +73,7 @@ def check_radius(counts: NDArray[np.int64], truth: NDArray[np.int64]) -> None:
 
 
 def true_answer(ours: Contender, codes: Codes, queries: Codes, k: int, radius: int | None) -> NDArray[Any]:
-    """Return rshash's answer once numpy has confirmed its first queries.
+    """Return rshash's answer, under the filter it has, once numpy has confirmed its first queries.
 
     Returns:
         (Q, k) distances, or (Q,) numbers of rows within the radius.
@@ -83,6 +83,7 @@ def true_answer(ours: Contender, codes: Codes, queries: Codes, k: int, radius: i
     """
     referee = Numpy()
     referee.build(codes)
+    referee.bitmap = ours.bitmap
     some = queries[:CHECKED_QUERIES]
     if radius is not None:
         counts = ours.within_radius(queries, radius)

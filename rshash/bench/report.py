@@ -122,7 +122,7 @@ def case_lines(case: dict[str, Any]) -> list[str]:
     lines.append(f"  {'':44} {'Gcq/s':>8} {'GB/s':>7} {'spread':>7} {'of limit':>8} {'recall':>7} {'cpu/wall':>8}")
     left_out = []
     for result in case["results"]:
-        name = f"{result['contender']} {result['variant']}".strip()
+        name = " ".join(filter(None, (result["contender"], result["variant"], result["plan"])))
         if result["wrong"]:
             lines.append(f"  {name}: WRONG, {result['wrong']}")
         elif result["reason"]:

@@ -40,7 +40,7 @@ def timed(contender: Contender, variant: str, case: Case, queries: Codes) -> tup
     contender.use_threads(case.n_threads)
     contender.choose(variant)
     wall, cpu = time.perf_counter(), time.process_time()
-    _ask(contender, case, queries, min(case.k, case.n_rows))
+    _ask(contender, case, queries)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -57,7 +57,7 @@ def qualify(
 
     Args:
         contender: has taken ``codes``.
-        case: what is asked.
+        case: what is asked; k is at most the rows that may be hits.
         codes: (N, n_bytes) uint8.
         queries: (Q, n_bytes) uint8.
         truth: of all queries, from `rshash.bench.referee.true_answer`.
@@ -86,13 +86,13 @@ def qualify(
         contender.use_threads(case.n_threads)
         contender.choose(outcome.variant)
         asked = queries[: outcome.n_queries]
-        k = min(case.k, len(codes))
         if case.radius is None:
-            answer = contender.search(asked, k)
+            answer = contender.search(asked, case.k)
             outcome.recall = check_top_k(answer, truth[: len(asked)], codes, asked, outcome.exact)
         else:
             check_radius(contender.within_radius(asked, case.radius), truth[: len(asked)])
             outcome.recall = 1.0
+        outcome.plan = contender.plan
     except WrongAnswer as complaint:
         outcome.wrong = str(complaint)
         return False
@@ -113,8 +113,8 @@ def _seconds_a_query(contender: Contender, variant: str, case: Case, queries: Co
         n_queries = min(4 * n_queries, len(queries))
 
 
-def _ask(contender: Contender, case: Case, queries: Codes, k: int) -> object:
+def _ask(contender: Contender, case: Case, queries: Codes) -> object:
     """Ask for what the case wants."""
     if case.radius is not None:
         return contender.within_radius(queries, case.radius)
-    return contender.search(queries, k)
+    return contender.search(queries, case.k)

@@ -30,6 +30,7 @@ EXIT_WRONG = 1
     multiple=True,
     help="[default: uniform]; repeatable.",
 )
+@click.option("--keep", type=float, multiple=True, help="Filter that admits this part of the rows; repeatable.")
 @click.option("--simd", help="Hold rshash to one instruction set (see rshash info).")
 @click.option("--full", is_flag=True, help="The cases that the project states goals for; with --n of another size.")
 @click.option(
@@ -61,6 +62,7 @@ def command(
     radius: tuple[int, ...],
     n_threads: tuple[int, ...],
     kinds: tuple[str, ...],
+    keep: tuple[float, ...],
     simd: str | None,
     full: bool,
     peers: tuple[str, ...],
@@ -100,7 +102,7 @@ def command(
         check_markers(readme)
     if plot_path is not None:
         require("matplotlib", "bench")
-    if full and (n_bits or n_queries or k or radius or n_threads or kinds or simd):
+    if full and (n_bits or n_queries or k or radius or n_threads or kinds or keep or simd):
         raise click.UsageError("--full names its own cases; only --n may change their size")
     if k and radius:
         raise click.UsageError("give -k or --radius, not both")
@@ -125,6 +127,7 @@ def command(
             "radius": radius or (None,),
             "n_threads": n_threads or (1,),
             "data": kinds or ("uniform",),
+            "keep": keep or (None,),
             "simd": (simd,),
         }
         try:
