@@ -12,6 +12,10 @@ namespace {
 /// Bytes of codes in a tile of the popcount kernel.
 constexpr std::int64_t kTileBytes = 16 << 10;
 
+/// Fewer queries than this gain nothing from the level-1 cache, so their tiles are longer by a factor.
+constexpr std::int64_t kFewQueries = 3;
+constexpr std::int64_t kLongTile = 8;
+
 /// From this many queries on the tables of the bit-sliced kernel pay for themselves (measured on Zen 5, 64
 /// bits).
 constexpr std::int64_t kSlicedQueries = 12;
@@ -19,7 +23,10 @@ constexpr std::int64_t kSlicedQueries = 12;
 /// A filter that admits less than one row in so many is sparse.
 constexpr std::int64_t kSparse = 8;
 
-/// Rows the popcount kernel scans at a time until every query has a limit that not all rows pass.
+/// Picked rows lie far apart; so many are fetched ahead.
+constexpr std::int64_t kRowsAhead = 16;
+
+/// Rows scanned first, then twice as many, until every query has a limit that not all rows pass.
 constexpr std::int64_t kFirstRows = 256;
 
 /// Groups between two looks at the stop sign, which asks the clock.
@@ -54,6 +61,10 @@ class TileReader {
     std::int64_t n_rows;
     if (filter_.sparse) {
       n_rows = pick_rows();
+      for (std::int64_t i = 0; i < n_rows; ++i) {
+        if (i + kRowsAhead < n_rows) __builtin_prefetch(row_address(picked_[i + kRowsAhead]));
+        copy_row(picked_[i], i);
+      }
     } else {
       n_rows = std::min(most_rows_, rows_.last - first);
       for (std::int64_t i = 0; !in_place() && i < n_rows; ++i) copy_row(first + i, i);
@@ -90,20 +101,25 @@ class TileReader {
     }
   }
 
-  /// Copies the next admitted rows, as many as a tile holds; returns how many.
+  /// Notes the next admitted rows, as many as a tile holds; returns how many.
   std::int64_t pick_rows() {
     std::int64_t n_picked = 0;
-    std::int64_t& row = rows_.first;
-    while (row < rows_.last && n_picked < most_rows_) {
-      if (row % 8 == 0 && filter_.admitted[row / 8] == 0) {
-        row += 8;
-        continue;
+    while (rows_.first < rows_.last) {
+      const std::int64_t first = rows_.first / 64 * 64;
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, filter_.admitted + first / 8,
+                  (std::min<std::int64_t>(rows_.last - first, 64) + 7) / 8);
+      bits &= ~std::uint64_t{0} << (rows_.first - first);
+      if (rows_.last - first < 64) bits &= (std::uint64_t{1} << (rows_.last - first)) - 1;
+      for (; bits != 0; bits &= bits - 1) {
+        const std::int64_t row = first + __builtin_ctzll(bits);
+        if (n_picked == most_rows_) {
+          rows_.first = row;
+          return n_picked;
+        }
+        picked_[n_picked++] = row;
       }
-      if (filter_.admits(row)) {
-        picked_[n_picked] = row;
-        copy_row(row, n_picked++);
-      }
-      ++row;
+      rows_.first = std::min(rows_.last, first + 64);
     }
     return n_picked;
   }
@@ -118,7 +134,8 @@ class TileReader {
 
 /// Popcount kernel: each query looks at a tile while it is in the cache.
 void scan_popcount(const ScanJob& job, Range rows, StopSign& stop, bool is_calling_thread) {
-  const std::int64_t step = tile_rows(job.codes.n_bytes);
+  const std::int64_t n_queries = job.queries.last - job.queries.first;
+  const std::int64_t step = tile_rows(job.codes.n_bytes) * (n_queries < kFewQueries ? kLongTile : 1);
   TileReader tiles(job.codes, job.filter, rows, step);
   std::vector<Candidate> found(step + kCandidateSlack);
   for (RowTile rows_here; !stop.raised(is_calling_thread) && tiles.next(rows_here);) {
@@ -282,17 +299,19 @@ QueryBlock::QueryBlock(const CodesView& queries, std::int64_t first, std::int64_
 }
 
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
-  if (job.plan == Plan::popcount) {
-    scan_popcount(job, job.rows, stop, is_calling_thread);
-    return;
-  }
   std::int64_t row = job.rows.first;
-  while (row < job.rows.last && (row == job.rows.first || !limits_fit(job))) {
-    const std::int64_t next = std::min(job.rows.last, row + kFirstRows);
+  for (std::int64_t step = kFirstRows; row < job.rows.last && (row == job.rows.first || !limits_fit(job));
+       step *= 2) {
+    const std::int64_t next = std::min(job.rows.last, row + step);
     scan_popcount(job, {row, next}, stop, is_calling_thread);
     row = next;
   }
-  if (row < job.rows.last) SlicedScan(job).scan({row, job.rows.last}, stop, is_calling_thread);
+  if (row == job.rows.last) return;
+  if (job.plan == Plan::popcount) {
+    scan_popcount(job, {row, job.rows.last}, stop, is_calling_thread);
+  } else {
+    SlicedScan(job).scan({row, job.rows.last}, stop, is_calling_thread);
+  }
 }
 
 }  // namespace rshash
