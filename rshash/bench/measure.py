@@ -87,7 +87,7 @@ def _enter(
     reason = kind.missing()
     if reason is None and kind.max_rows is not None and len(codes) > kind.max_rows:
         reason = f"not tried above {kind.max_rows:,} rows"
-    expected = len(codes) / kind.build_rows_a_second
+    expected = kind.expected_build_seconds(len(codes), 8 * codes.shape[1])
     if reason is None and expected > rules.build_seconds:
         reason = f"its build takes about {expected:,.0f} s of one core, allowed are {rules.build_seconds:g} s"
     if reason is not None:

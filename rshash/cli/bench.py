@@ -39,7 +39,7 @@ EXIT_WRONG = 1
 @click.option("--repeats", type=int, default=5, show_default=True, help="Least number of timed runs a contender.")
 @click.option("--seconds", type=float, help="Time for each contender in a case.  [default: 0.5, with --full 10]")
 @click.option(
-    "--build-seconds", type=float, help="Leave out peers whose build takes longer.  [default: 5, with --full 900]"
+    "--build-seconds", type=float, help="Leave out peers whose build takes longer.  [default: 5, with --full 150]"
 )
 @click.option(
     "--clock",
@@ -137,7 +137,7 @@ def command(
                 Rules(
                     repeats=repeats,
                     seconds=(10.0 if full else 0.5) if seconds is None else seconds,
-                    build_seconds=(900.0 if full else 5.0) if build_seconds is None else build_seconds,
+                    build_seconds=(150.0 if full else 5.0) if build_seconds is None else build_seconds,
                     seed=seed,
                 ),
                 "cpu" if clock == "cpu" else "wall",
