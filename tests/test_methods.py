@@ -68,7 +68,7 @@ def test_terms_are_the_weighted_sums_of_the_paper():
         "image": nt_xent(image, image_view).sum(),
         "caption": nt_xent(caption, caption_view).sum(),
         "quantization": 0.001 * sum(((targets - view) ** 2).sum() for view in views),
-        "balance": 0.01 * sum((view.sum(dim=0) ** 2).sum() for view in views),
+        "balance": 0.01 * sum((view.sum(dim=1) ** 2).sum() for view in views),
     }
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value)
@@ -109,10 +109,10 @@ def test_reused_text_view_contrasts_captions_with_themselves():
     torch.testing.assert_close(objective.losses(batch)["caption"], nt_xent(caption, caption).sum())
 
 
-def test_balance_within_codes_is_an_option():
-    objective = make_duch(balance="code")
+def test_balance_of_each_bit_over_the_batch_is_an_option():
+    objective = make_duch(balance="bit")
     batch = first_batch(objective)
-    expected = 0.01 * sum((view.sum(dim=1) ** 2).sum() for view in outputs(objective, batch))
+    expected = 0.01 * sum((view.sum(dim=0) ** 2).sum() for view in outputs(objective, batch))
     torch.testing.assert_close(objective.losses(batch)["balance"], expected)
 
 
