@@ -10,6 +10,7 @@
 
 #include "hamming.h"
 #include "limits.h"
+#include "multi_index.h"
 
 namespace py = pybind11;
 
@@ -57,6 +58,10 @@ bool interrupted() {
   const py::gil_scoped_acquire gil;
   return PyErr_CheckSignals() != 0;
 }
+
+/// Arrays of a multi-index, dense, never converted.
+template <class T>
+using Tables = py::array_t<T, py::array::c_style>;
 
 using Bitmap = std::optional<py::array_t<std::uint8_t, py::array::c_style>>;
 
@@ -172,6 +177,59 @@ py::tuple measure_reads(const py::array_t<std::uint8_t, py::array::c_style>& buf
   return to_tuple(rate);
 }
 
+rshash::MultiIndexView view_index(const Tables<std::uint8_t>& codes, const Tables<std::uint32_t>& rows,
+                                  const Tables<std::int64_t>& offsets, const rshash::CodesView& queries) {
+  if (codes.ndim() != 3 || rows.ndim() != 2 || offsets.ndim() != 2)
+    throw py::value_error("tables have wrong shapes");
+  const rshash::MultiIndexView index{codes.data(),   rows.data(),    offsets.data(),
+                                     codes.shape(0), codes.shape(1), codes.shape(2)};
+  if (index.n_rows < 1 || index.n_tables < 1 || 2 * index.n_tables > index.n_bytes + 1 ||
+      index.n_bytes != queries.n_bytes || rows.shape(0) != index.n_tables || rows.shape(1) != index.n_rows ||
+      offsets.shape(0) != index.n_tables || offsets.shape(1) != rshash::kBuckets + 1) {
+    throw py::value_error("tables, queries or both have wrong shapes");
+  }
+  return index;
+}
+
+py::tuple multi_index_top_k(const Tables<std::uint8_t>& codes, const Tables<std::uint32_t>& rows,
+                            const Tables<std::int64_t>& offsets, const py::array& queries, std::int64_t k,
+                            std::int64_t most_cost, int n_threads, const std::string& simd) {
+  const auto queries_view = view_codes(queries, "queries");
+  const auto index = view_index(codes, rows, offsets, queries_view);
+  if (k < 1 || k > index.n_rows) throw py::value_error("k must be between 1 and the number of rows");
+  const auto options = run_options(queries_view, n_threads, simd, kPlanNames[0], std::nullopt);
+  py::array_t<std::int32_t> distances({queries_view.n_rows, k});
+  py::array_t<std::int64_t> found({queries_view.n_rows, k});
+  py::array_t<std::uint8_t> answered(queries_view.n_rows);
+  auto* distances_data = distances.mutable_data();
+  auto* found_data = found.mutable_data();
+  auto* answered_data = answered.mutable_data();
+  run_without_gil([&] {
+    rshash::multi_index_top_k(index, queries_view, k, most_cost, options, distances_data, found_data,
+                              answered_data);
+  });
+  return py::make_tuple(distances, found, answered);
+}
+
+py::tuple multi_index_within_radius(const Tables<std::uint8_t>& codes, const Tables<std::uint32_t>& rows,
+                                    const Tables<std::int64_t>& offsets, const py::array& queries,
+                                    std::int32_t radius, std::int64_t most_cost, int n_threads,
+                                    const std::string& simd) {
+  const auto queries_view = view_codes(queries, "queries");
+  const auto index = view_index(codes, rows, offsets, queries_view);
+  if (radius < 0 || radius > 8 * index.n_bytes)
+    throw py::value_error("radius must be between 0 and 8 * n_bytes");
+  const auto options = run_options(queries_view, n_threads, simd, kPlanNames[0], std::nullopt);
+  py::array_t<std::uint8_t> answered(queries_view.n_rows);
+  auto* answered_data = answered.mutable_data();
+  rshash::RadiusHits hits;
+  run_without_gil([&] {
+    hits = rshash::multi_index_within_radius(index, queries_view, radius, most_cost, options, answered_data);
+  });
+  return py::make_tuple(to_array(std::move(hits.offsets)), to_array(std::move(hits.distances)),
+                        to_array(std::move(hits.rows)), answered);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -181,6 +239,15 @@ PYBIND11_MODULE(_native, module) {
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("n_threads"),
              py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
              "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
+  module.def(
+      "multi_index_top_k", &multi_index_top_k, py::arg("codes").noconvert(), py::arg("rows").noconvert(),
+      py::arg("offsets").noconvert(), py::arg("queries"), py::arg("k"), py::arg("most_cost"),
+      py::arg("n_threads"), py::arg("simd"),
+      "As top_k, through tables: distances, rows and (Q,) uint8, 0 for a query that was not answered.");
+  module.def("multi_index_within_radius", &multi_index_within_radius, py::arg("codes").noconvert(),
+             py::arg("rows").noconvert(), py::arg("offsets").noconvert(), py::arg("queries"),
+             py::arg("radius"), py::arg("most_cost"), py::arg("n_threads"), py::arg("simd"),
+             "As within_radius, through tables: offsets, distances, rows and (Q,) uint8 as above.");
   module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
              py::arg("n_threads"), py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
              "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");

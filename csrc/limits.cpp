@@ -18,9 +18,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kLeastSeconds = 0.003;        // long for a clock, short enough to be left alone now and then
+constexpr double kLeastSeconds = 0.005;        // long for a clock, short enough to be left alone now and then
 constexpr std::size_t kTableBytes = 16 << 10;  // half of the smallest first-level cache in use
 constexpr std::int64_t kTableWords = kTableBytes / 8;
+constexpr int kRounds = 64;     // between two looks at the clock
 constexpr int kLoads = 33;      // planes that stand for a word of 64 planes
 constexpr int kAdders = 31;     // full adders that leave two of them
 constexpr int kUnits = 64;      // words summed in one call
@@ -33,16 +34,24 @@ struct alignas(64) Table {
 /// Keeps the result of a loop alive.
 std::atomic<std::uint64_t> sink{0};
 
-/// Runs loop(n_rounds, part) on every thread with ever more rounds until that takes long enough.
+/// Runs loop(n_rounds, part) on every thread, n_rounds at a time, until the time is over.
 template <class Loop>
-Rate measure(int n_threads, std::int64_t amount_a_round, const Loop& loop) {
-  for (std::int64_t n_rounds = 1;; n_rounds *= 2) {
-    StopSign stop(nullptr);
-    const auto start = Clock::now();
-    run_parts(n_threads, stop, [&](int part) { sink.fetch_xor(loop(n_rounds, part)); });
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (seconds >= kLeastSeconds) return {seconds, n_rounds * amount_a_round};
-  }
+Rate measure(int n_threads, std::int64_t n_rounds, std::int64_t amount_a_round, const Loop& loop) {
+  StopSign stop(nullptr);
+  std::atomic<std::int64_t> all_rounds{0};
+  const auto start = Clock::now();
+  const auto seconds = [start] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  run_parts(n_threads, stop, [&](int part) {
+    std::int64_t rounds = 0;
+    std::uint64_t result = 0;
+    do {
+      result ^= loop(n_rounds, part);
+      rounds += n_rounds;
+    } while (seconds() < kLeastSeconds);
+    all_rounds += rounds;
+    sink.fetch_xor(result);
+  });
+  return {seconds(), all_rounds * amount_a_round};
 }
 
 /// One table a thread, filled with bits that no compiler knows.
@@ -170,12 +179,8 @@ __attribute__((target("avx512f"))) std::uint64_t add_avx512(const std::uint64_t*
 
 Rate measure_reads(const std::uint8_t* data, std::size_t n_bytes, int n_threads) {
   const std::size_t part_bytes = n_bytes / static_cast<std::size_t>(n_threads);
-  const auto bytes_a_round = static_cast<std::int64_t>(part_bytes) * n_threads;
-  return measure(n_threads, bytes_a_round, [&](std::int64_t n_rounds, int part) {
-    std::uint64_t all = 0;
-    for (std::int64_t round = 0; round < n_rounds; ++round)
-      all ^= read_words(data + part * part_bytes, part_bytes);
-    return all;
+  return measure(n_threads, 1, static_cast<std::int64_t>(part_bytes), [&](std::int64_t, int part) {
+    return read_words(data + static_cast<std::size_t>(part) * part_bytes, part_bytes);
   });
 }
 
@@ -186,7 +191,7 @@ Rate measure_popcounts(Simd simd, int n_threads) {
   if (simd == Simd::avx512) count = count_avx512;
 #endif
   const std::vector<Table> tables = make_tables(n_threads);
-  return measure(n_threads, kTableWords * n_threads, [&](std::int64_t n_rounds, int part) {
+  return measure(n_threads, kRounds, kTableWords, [&](std::int64_t n_rounds, int part) {
     std::uint64_t all = 0;
     for (std::int64_t round = 0; round < n_rounds; ++round) {
       all ^= count(tables[part].words, static_cast<std::uint64_t>(round));
@@ -203,7 +208,7 @@ Rate measure_planes(Simd simd, int n_threads) {
   if (simd == Simd::avx512) add = add_avx512, rows = 512;
 #endif
   std::vector<Table> tables = make_tables(n_threads);
-  return measure(n_threads, rows * kUnits * n_threads, [&](std::int64_t n_rounds, int part) {
+  return measure(n_threads, kRounds, rows * kUnits, [&](std::int64_t n_rounds, int part) {
     std::uint64_t all = 0;
     for (std::int64_t round = 0; round < n_rounds; ++round) {
       tables[part].words[round % kTableWords] ^= all;  // no round is like the last

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.codes import Codes, check_codes
+from rshash.codes import check_codes
+from rshash.index.arguments import check_k_or_radius, check_queries
 from rshash.index.hits import Hits
 from rshash.kernels import backend, threads
-
-DEFAULT_K = 10
 
 
 def search(
@@ -60,29 +59,21 @@ def search(
     >>> search(codes, codes[0], radius=1, filter=np.array([True, True, False])).ids.tolist()
     [0]
     """
-    database, queries = check_codes(codes), _check_queries(query)
+    database = check_codes(codes)
     if len(database) == 0:
         raise ValueError("the database is empty: search needs at least one code")
-    n_bytes = database.shape[1]
-    if queries.shape[1] != n_bytes:
-        raise ValueError(
-            f"queries have {queries.shape[1]} bytes per code, the database has {n_bytes}: "
-            "encode them with the same hasher"
-        )
-    if k is not None and radius is not None:
-        raise ValueError("k and radius were both given: choose the k nearest or all within the radius")
+    queries = check_queries(query, database.shape[1])
+    count, limit = check_k_or_radius(k, radius, database.shape[1])
     kernel, used_threads = backend(), threads(n_threads)
     used_plan = kernel.choose_plan(len(queries)) if plan is None else plan
     if used_plan not in kernel.PLANS:
         raise ValueError(f"plan must be one of {', '.join(kernel.PLANS)} with this backend, got {plan!r}")
     admitted, n_admitted = _check_filter(filter, len(database))
     excluded = None if exclude is None else _check_exclude(exclude, len(queries), len(database))
-    if radius is not None:
-        limit = _check_integer("radius", radius, 0, 8 * n_bytes)
+    if limit is not None:
         offsets, distances, rows = kernel.within_radius(database, queries, limit, used_threads, used_plan, admitted)
         hits = Hits(distances, rows, offsets, used_plan)
         return hits if excluded is None else _without_in_radius(hits, offsets, excluded)
-    count = _check_integer("k", DEFAULT_K if k is None else k, 1)
     count = min(count if excluded is None else count + 1, n_admitted)
     if count == 0:
         distances, rows = np.empty((len(queries), 0), np.int32), np.empty((len(queries), 0), np.int64)
@@ -138,20 +129,3 @@ def _without_in_radius(hits: Hits, offsets: NDArray[np.int64], excluded: NDArray
     kept = hits.ids != np.repeat(excluded, np.diff(offsets))  # (H,)
     n_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])  # (H + 1,)
     return Hits(hits.distances[kept], hits.ids[kept], n_before[offsets], hits.plan)
-
-
-def _check_queries(query: Any) -> Codes:
-    """View the queries as (Q, n_bytes); one code alone is one query."""
-    if getattr(query, "ndim", None) == 1:
-        query = query[None]
-    return check_codes(query, name="queries")
-
-
-def _check_integer(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return an integer argument inside its range, or say what it must be."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__} {value!r}")
-    if value < least or (most is not None and value > most):
-        allowed = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise ValueError(f"{name} must be {allowed}, got {value}")
-    return int(value)

@@ -21,5 +21,25 @@ def within_radius(
     plan: str,
     admitted: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
+def multi_index_top_k(
+    codes: NDArray[np.uint8],
+    rows: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    queries: NDArray[np.uint8],
+    k: int,
+    most_cost: int,
+    n_threads: int,
+    simd: str,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]: ...
+def multi_index_within_radius(
+    codes: NDArray[np.uint8],
+    rows: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    queries: NDArray[np.uint8],
+    radius: int,
+    most_cost: int,
+    n_threads: int,
+    simd: str,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]: ...
 def measure_reads(buffer: NDArray[np.uint8], n_threads: int) -> tuple[float, int]: ...
 def measure_limit(limit: str, n_threads: int, simd: str) -> tuple[float, int]: ...

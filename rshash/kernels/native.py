@@ -12,6 +12,7 @@ Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
 Bitmap = NDArray[np.uint8]
+Tables = tuple[Codes, NDArray[np.uint32], NDArray[np.int64]]
 
 PLANS = ("popcount", "sliced")
 """Counting bits row by row, or summing bit planes (csrc/sliced.h)."""
@@ -59,3 +60,29 @@ def within_radius(
 ) -> tuple[Offsets, Distances, Rows]:
     """Return all rows within the radius; see `rshash.kernels.Backend`."""
     return _native.within_radius(codes, queries, radius, n_threads, simd(), plan, admitted)
+
+
+def multi_index_top_k(
+    tables: Tables, queries: Codes, k: int, most_cost: int, n_threads: int
+) -> tuple[Distances, Rows, NDArray[np.uint8]]:
+    """Return the k nearest rows of each query through the tables of a `rshash.index.multi_index.MultiIndex`.
+
+    Args:
+        tables: codes (m, N, n_bytes) uint8, rows (m, N) uint32 and offsets (m, 65537) int64; see csrc/multi_index.h.
+        queries: (Q, n_bytes) uint8.
+        k: 1..N.
+        most_cost: rows a query may look at.
+        n_threads: at least 1.
+
+    Returns:
+        distances (Q, k) int32, rows (Q, k) int64, and (Q,) uint8: 0 for a query that would have cost more, whose
+        distances and rows mean nothing.
+    """
+    return _native.multi_index_top_k(*tables, queries, k, most_cost, n_threads, simd())
+
+
+def multi_index_within_radius(
+    tables: Tables, queries: Codes, radius: int, most_cost: int, n_threads: int
+) -> tuple[Offsets, Distances, Rows, NDArray[np.uint8]]:
+    """Return all rows within the radius through tables, likewise; a query that was not answered has no hits."""
+    return _native.multi_index_within_radius(*tables, queries, radius, most_cost, n_threads, simd())
