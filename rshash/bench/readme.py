@@ -62,7 +62,7 @@ def _row(case: dict[str, Any]) -> str | None:
     fastest, ratio, best = "–", "–", case["best_exact_peer"]
     if best is not None:
         speed = next(result["gcq_a_second"] for result in measured if result["contender"] == best["name"])
-        fastest, ratio = f"{speed:.3g} ({best['name']})", f"**{best['ratio']:.1f}×**"
+        fastest, ratio = f"{speed:.3g} ({best['name']})", f"**{best['ratio']:.3g}×**"
     others = "; ".join(
         f"{result['contender']}: {result['gcq_a_second']:.3g}, recall {result['recall']:.2f}"
         for result in measured

@@ -138,7 +138,7 @@ def case_lines(case: dict[str, Any]) -> list[str]:
     best = case["best_exact_peer"]
     if best is not None:
         peer = f"{best['name']} {best['variant']}".strip()
-        lines.append(f"  rshash is {best['ratio']:.1f}× the best exact peer ({peer}); load {_load(case['load'])}")
+        lines.append(f"  rshash is {best['ratio']:.3g}× the best exact peer ({peer}); load {_load(case['load'])}")
     return [*lines, f"  left out: {'; '.join(left_out)}"] if left_out else lines
 
 
