@@ -32,7 +32,8 @@ from rshash.cli import options
     type=float,
     default=0.1,
     show_default=True,
-    help="Share of the training images kept aside to choose the best epoch; 0 keeps the last.",
+    help="Share of the training images held out and measured after every epoch; --option keep=best then takes the "
+    "best epoch instead of the last.",
 )
 @click.option(
     "--option",
