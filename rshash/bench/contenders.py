@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import rshash
 from rshash.codes import Codes
+from rshash.index.multi_index import MultiIndex
 
 Answer = tuple[NDArray[np.integer[Any] | np.floating[Any]], NDArray[np.integer[Any]]]
 """Distances and ids, both (Q, k), ascending distance; id -1 where nothing was found."""
@@ -19,6 +20,7 @@ class Contender:
     Attributes:
         name: what reports call it.
         exact: whether it promises the k nearest.
+        ours: whether it is rshash, not a peer.
         module: the package it needs, and the command that installs it; "" needs none.
         max_rows: rows above which it is not tried, and the reason.
         max_pairs: most pairs of row and query in one call, because of the memory it takes for them.
@@ -29,6 +31,7 @@ class Contender:
 
     name: ClassVar[str]
     exact: ClassVar[bool] = True
+    ours: ClassVar[bool] = False
     module: ClassVar[str] = ""
     install: ClassVar[str] = 'pip install "rshash[bench]"'
     max_rows: ClassVar[int | None] = None
@@ -80,6 +83,7 @@ class Rshash(Contender):
     """`rshash.search`, end to end, on the array as it is."""
 
     name = "rshash"
+    ours = True
     can_filter = True
 
     def search(self, queries: Codes, k: int) -> Answer:
@@ -89,6 +93,31 @@ class Rshash(Contender):
 
     def within_radius(self, queries: Codes, radius: int) -> NDArray[np.int64]:
         hits = rshash.search(self.codes, queries, radius=radius, filter=self.bitmap, n_threads=self.n_threads)
+        self.plan = hits.plan
+        assert hits.offsets is not None
+        return np.diff(hits.offsets)
+
+
+class RshashMultiIndex(Contender):
+    """`rshash.index.multi_index.MultiIndex`: tables of substrings, exact, and a scan where they do not pay."""
+
+    name = "rshash MultiIndex"
+    ours = True
+
+    @classmethod
+    def expected_build_seconds(cls, n_rows: int, n_bits: int) -> float:
+        return n_rows * n_bits / 16 / 10e6
+
+    def build(self, codes: Codes) -> None:
+        self.index = MultiIndex(codes)
+
+    def search(self, queries: Codes, k: int) -> Answer:
+        hits = self.index.search(queries, k=k, n_threads=self.n_threads)
+        self.plan = hits.plan
+        return hits.distances, hits.ids
+
+    def within_radius(self, queries: Codes, radius: int) -> NDArray[np.int64]:
+        hits = self.index.search(queries, radius=radius, n_threads=self.n_threads)
         self.plan = hits.plan
         assert hits.offsets is not None
         return np.diff(hits.offsets)

@@ -154,6 +154,4 @@ def _outcome(entrant: _Entrant, case: Case) -> Outcome:
     if reason is None and case.keep is not None and not contender.can_filter:
         reason = "does not take a filter"
     exact = contender.exact or case.radius is not None
-    return Outcome(
-        contender.name, exact, isinstance(contender, Rshash), build_seconds=entrant.build_seconds, reason=reason
-    )
+    return Outcome(contender.name, exact, contender.ours, build_seconds=entrant.build_seconds, reason=reason)

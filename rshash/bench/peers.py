@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.bench.contenders import Answer, Contender, Numpy, Rshash
+from rshash.bench.contenders import Answer, Contender, Numpy, Rshash, RshashMultiIndex
 from rshash.codes import Codes
 from rshash.extras import require
 
@@ -197,6 +197,7 @@ class ScikitLearn(Contender):
 
 CONTENDERS: dict[str, type[Contender]] = {
     "rshash": Rshash,
+    "rshash-multiindex": RshashMultiIndex,
     "faiss-flat": FaissFlat,
     "usearch": Usearch,
     "numpy": Numpy,
@@ -205,7 +206,7 @@ CONTENDERS: dict[str, type[Contender]] = {
     "faiss-ivf": FaissIvf,
     "faiss-hnsw": FaissHnsw,
 }
-"""Short name → contender, ours first; a new one is a class and a line here."""
+"""Short name → contender, `rshash.search` first; a new one is a class and a line here."""
 
 
 def _can_switch(faiss: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rshash.bench.limits import binding
 from rshash.bench.measure import CaseReport
-from rshash.bench.outcome import Clock, Outcome, Rules
+from rshash.bench.outcome import Clock, Rules
 from rshash.codes import code_bytes
 
 FORMAT = 1
@@ -55,8 +55,8 @@ def case_document(report: CaseReport, clock: Clock = "wall") -> dict[str, Any]:
 
     Returns:
         title, case, clock, load, bounds (resource → pairs a second), results (one a contender: what `Outcome` holds,
-        and gcq_a_second, gb_a_second, seconds, spread, share_of_limit where it was measured) and best_exact_peer
-        (name and ratio, rshash's speed over the peer's, or None).
+        and gcq_a_second, gb_a_second, seconds, spread, share_of_limit and times_best_exact_peer where it was
+        measured) and best_exact_peer (contender, variant and gcq_a_second, or None).
     """
     case = report.case
     used: Clock = clock if case.n_threads == 1 else "wall"
@@ -74,6 +74,10 @@ def case_document(report: CaseReport, clock: Clock = "wall") -> dict[str, Any]:
                 "share_of_limit": pairs / limit[1] if limit else None,
             }
         results.append(result)
+    best = _best_exact_peer(results)
+    for result in results:
+        if "gcq_a_second" in result and best is not None:
+            result["times_best_exact_peer"] = result["gcq_a_second"] / best["gcq_a_second"]
     return {
         "title": case.title,
         "case": asdict(case),
@@ -82,20 +86,17 @@ def case_document(report: CaseReport, clock: Clock = "wall") -> dict[str, Any]:
         "bounds": report.bounds,
         "binding": limit[0] if limit else None,
         "results": results,
-        "best_exact_peer": _best_exact_peer(report.outcomes, case.n_rows, used),
+        "best_exact_peer": best,
     }
 
 
-def _best_exact_peer(outcomes: Sequence[Outcome], n_rows: int, clock: Clock) -> dict[str, Any] | None:
-    """Return the fastest exact peer, and how many times faster rshash is."""
-    measured = [outcome for outcome in outcomes if outcome.measured and outcome.exact]
-    ours = next((outcome for outcome in measured if outcome.ours), None)
-    peers = [outcome for outcome in measured if not outcome.ours]
-    if ours is None or not peers:
+def _best_exact_peer(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the name, setting and speed of the fastest exact peer."""
+    peers = [result for result in results if "gcq_a_second" in result and result["exact"] and not result["ours"]]
+    if not peers:
         return None
-    best = max(peers, key=lambda outcome: outcome.pairs_a_second(n_rows, clock))
-    ratio = ours.pairs_a_second(n_rows, clock) / best.pairs_a_second(n_rows, clock)
-    return {"name": best.contender, "variant": best.variant, "ratio": ratio}
+    best = max(peers, key=lambda result: result["gcq_a_second"])
+    return {name: best[name] for name in ("contender", "variant", "gcq_a_second")}
 
 
 def header_lines(document: dict[str, Any]) -> list[str]:
@@ -119,7 +120,9 @@ def case_lines(case: dict[str, Any]) -> list[str]:
     """Return one case as a table for the terminal."""
     bounds = " · ".join(f"{name} {pairs / 1e9:.3g}" for name, pairs in case["bounds"].items())
     lines = ["", case["title"], f"  limits in Gcq/s: {bounds or 'not measured (no native kernels)'}"]
-    lines.append(f"  {'':44} {'Gcq/s':>8} {'GB/s':>7} {'spread':>7} {'of limit':>8} {'recall':>7} {'cpu/wall':>8}")
+    lines.append(
+        f"  {'':44} {'Gcq/s':>8} {'GB/s':>7} {'spread':>7} {'of limit':>8} {'× exact':>8} {'recall':>7} {'cpu/wall':>8}"
+    )
     left_out = []
     for result in case["results"]:
         name = " ".join(filter(None, (result["contender"], result["variant"], result["plan"])))
@@ -129,16 +132,14 @@ def case_lines(case: dict[str, Any]) -> list[str]:
             left_out.append(f"{name} ({result['reason']})")
         else:
             share = "–" if result["share_of_limit"] is None else f"{result['share_of_limit']:.0%}"
+            times = f"{result['times_best_exact_peer']:.3g}" if "times_best_exact_peer" in result else "–"
             fewer = result["n_queries"] < case["case"]["n_queries"]
             lines.append(
                 f"  {name:44} {result['gcq_a_second']:8.3f} {result['gb_a_second']:7.1f} {result['spread']:7.0%} "
-                f"{share:>8} {result['recall']:7.3f} {sum(result['cpu']) / sum(result['wall']):8.2f}"
+                f"{share:>8} {times:>8} {result['recall']:7.3f} {sum(result['cpu']) / sum(result['wall']):8.2f}"
                 + (f"  scaled from Q = {result['n_queries']}" if fewer else "")
             )
-    best = case["best_exact_peer"]
-    if best is not None:
-        peer = f"{best['name']} {best['variant']}".strip()
-        lines.append(f"  rshash is {best['ratio']:.3g}× the best exact peer ({peer}); load {_load(case['load'])}")
+    lines.append(f"  × exact: speed over that of the best exact peer; load {_load(case['load'])}")
     return [*lines, f"  left out: {'; '.join(left_out)}"] if left_out else lines
 
 

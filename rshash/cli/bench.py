@@ -170,17 +170,17 @@ def _full_cases(n_rows: tuple[int, ...]) -> "list[Case]":
 
 
 def _contenders(peers: tuple[str, ...]) -> list[Any]:
-    """Return rshash and the peers that were named, or all."""
+    """Return what is ours and the peers that were named, or all."""
     from rshash.bench.peers import CONTENDERS
     from rshash.names import unknown_name
 
-    names = [name for name in CONTENDERS if name != "rshash"]
+    names = [name for name, contender in CONTENDERS.items() if not contender.ours]
     if "none" in peers:
-        return [CONTENDERS["rshash"]]
+        return [contender for contender in CONTENDERS.values() if contender.ours]
     for peer in peers:
         if peer not in names:
             raise unknown_name("peer", peer, names)
-    return [CONTENDERS["rshash"], *(CONTENDERS[name] for name in names if not peers or name in peers)]
+    return [contender for name, contender in CONTENDERS.items() if contender.ours or not peers or name in peers]
 
 
 def _write(
