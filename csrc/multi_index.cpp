@@ -81,6 +81,9 @@ class TableSearch {
     for (int n_flips = 0; n_flips <= 16; ++n_flips) {
       for (std::int32_t table = 0; table < n_tables; ++table) {
         if (n_flips <= bits_of(table)) {
+          // Given up before as well as after: buckets of even size tell what the next look should cost.
+          const auto n_buckets = static_cast<std::int64_t>(masks(bits_of(table), n_flips).size());
+          if (cost + n_buckets * (kBucketCost + index_.n_rows / kBuckets) > most_cost) return false;
           cost += look_into(query, table, n_flips, hits);
           if (cost > most_cost) return false;
         }

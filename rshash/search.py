@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rshash.codes import check_codes
 from rshash.index.arguments import check_k_or_radius, check_queries
 from rshash.index.hits import Hits
+from rshash.index.multi_index import PLAN, MultiIndex
 from rshash.kernels import backend, threads
 
 
@@ -31,7 +32,8 @@ def search(
     number of threads returns the same bytes.
 
     Args:
-        codes: (N, n_bytes) uint8 packed codes, the database.
+        codes: (N, n_bytes) uint8 packed codes, the database; or a `MultiIndex` over them, which is used where
+            neither filter nor exclude is given.
         query: (Q, n_bytes) uint8, or (n_bytes,) for a single query.
         k: number of hits a query, at least 1, 10 unless a radius is given; more than N returns all N.
         radius: return instead every row at distance <= radius, 0..8 * n_bytes.
@@ -39,7 +41,7 @@ def search(
             into (ceil(N / 8),) uint8. None admits all.
         exclude: (Q,) integers, a row that is no hit of its query (itself, say), or -1 for none.
         plan: "popcount" or "sliced" forces how to scan; None chooses by the number of queries. ``Hits.plan``
-            says which was used.
+            says which was used: these, or "multi-index".
         n_threads: threads to use; None takes RSHASH_NUM_THREADS, else every core this process may use.
 
     Returns:
@@ -59,6 +61,10 @@ def search(
     >>> search(codes, codes[0], radius=1, filter=np.array([True, True, False])).ids.tolist()
     [0]
     """
+    if isinstance(codes, MultiIndex):
+        if filter is None and exclude is None and plan in (None, PLAN):
+            return codes.search(query, k, radius, n_threads=n_threads)
+        codes = codes.codes
     database = check_codes(codes)
     if len(database) == 0:
         raise ValueError("the database is empty: search needs at least one code")

@@ -41,6 +41,17 @@ def test_hits_equal_those_of_a_scan(n_bytes):
             assert_same(hits, rshash.search(codes, queries, radius=radius))
 
 
+def test_the_front_door_uses_the_index_where_it_can():
+    codes = clustered_codes(20_000, 8, 9)
+    index, admitted = MultiIndex(codes), np.arange(len(codes)) % 2 == 0
+    assert rshash.search(index, codes[0], k=3).plan == "multi-index"
+    assert rshash.search(index, codes[0], radius=2, plan="multi-index").plan == "multi-index"
+    for arguments in ({"plan": "popcount"}, {"filter": admitted}, {"exclude": [0]}):
+        hits = rshash.search(index, codes[0], k=3, **arguments)
+        assert hits.plan == "popcount"
+        assert_same(hits, rshash.search(codes, codes[0], k=3, **arguments))
+
+
 def test_far_neighbours_are_found_by_a_scan():
     rng = np.random.default_rng(2)
     codes = rng.integers(0, 256, (3000, 8), dtype=np.uint8)
