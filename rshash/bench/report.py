@@ -65,13 +65,14 @@ def case_document(report: CaseReport, clock: Clock = "wall") -> dict[str, Any]:
     for outcome in report.outcomes:
         result: dict[str, Any] = asdict(outcome)
         if outcome.measured:
+            scans = outcome.exact and "index" not in outcome.plan  # looks at every code
             pairs = outcome.pairs_a_second(case.n_rows, used)
             result |= {
                 "gcq_a_second": pairs / 1e9,
                 "gb_a_second": pairs * code_bytes(case.n_bits) / 1e9,
                 "seconds": outcome.seconds(used),
                 "spread": outcome.spread(used),
-                "share_of_limit": pairs / limit[1] if limit else None,
+                "share_of_limit": pairs / limit[1] if limit and scans else None,
             }
         results.append(result)
     best = _best_exact_peer(results)
