@@ -5,7 +5,8 @@ In: a folder and a seed. Out: `Demo`, and in the folder the scenes, the hasher, 
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from rshash.training import train
 
 SIZE = 128
 EPOCHS = 60
-TRAINING = {"captions": "any", "hidden": 1024, "learning_rate": 1e-3, "temperature": 0.5}
-"""Departures from DUCH's constants that suit a small set and a short wait: all five captions, a small fast head."""
+TRAINING = {"batch_size": 64, "captions": "any", "hidden": 512, "learning_rate": 1e-3}
+"""Departures from DUCH's constants that suit a small set and a short wait: all five captions, small heads and steps."""
 
 QUERIES_SHOWN = 5
 HITS_SHOWN = 5
@@ -103,18 +104,19 @@ def run_demo(
     scenes = read_captions(target / "scenes" / "captions.json", target / "scenes" / "images", on_bad="refuse")
     step("draw", f"2. Train a {n_bits}-bit DUCH hasher on {len(split.train):,} of them → {target / 'demo.hasher'}")
     cache = FeatureCache(target / "features")
-    hasher = train(
-        scenes.subset(split.train),
-        method="duch",
-        n_bits=n_bits,
-        image_encoder="small-cnn",
-        caption_encoder="bag-of-words",
-        seed=seed,
-        epochs=EPOCHS if epochs is None else epochs,
-        options=TRAINING,
-        cache=cache,
-        progress=progress,
-    )
+    with _one_thread():
+        hasher = train(
+            scenes.subset(split.train),
+            method="duch",
+            n_bits=n_bits,
+            image_encoder="small-cnn",
+            caption_encoder="bag-of-words",
+            seed=seed,
+            epochs=EPOCHS if epochs is None else epochs,
+            options=TRAINING,
+            cache=cache,
+            progress=progress,
+        )
     hasher.provenance["split"] = {"name": "duch", "seed": seed, "data": scenes.fingerprint()}
     hasher.save(target / "demo.hasher")
     step("train", f"3. Encode and index the {len(split.database):,} scenes to be searched → {target / 'demo.rshash'}")
@@ -157,6 +159,19 @@ def draw_demo(target: Path, scenes: CaptionDataset, split: Split, asked: list[in
     heading = f"{len(archive):,} scenes at {archive.n_bits} bits = {archive.codes.nbytes:,} bytes"
     with write_atomically(target) as draft:
         contact_sheet(rows, columns=HITS_SHOWN, heading=heading).save(draft)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: steps this small gain nothing from more, and lose much on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _one_of_each_class(dataset: CaptionDataset) -> list[int]:
