@@ -12,6 +12,7 @@ from typing import Any
 
 from rshash.codes import MAX_BITS, pack_codes, unpack_codes
 from rshash.index.hits import Hits
+from rshash.index.multi_index import MultiIndex
 from rshash.search import search
 
 __version__ = "0.1.0"
@@ -26,7 +27,7 @@ _LATER = {
     "train": ("rshash.training", "train"),
 }
 
-__all__ = ["MAX_BITS", "Hits", "pack_codes", "search", "unpack_codes", *_LATER]
+__all__ = ["MAX_BITS", "Hits", "MultiIndex", "pack_codes", "search", "unpack_codes", *_LATER]
 
 
 def __getattr__(name: str) -> Any:
