@@ -12,7 +12,8 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCES = ["bindings", "hamming", "multi_index", "limits", "parallel", "popcount_portable", "scan", "simd", "sliced_portable"]
+SOURCES = ["bindings", "hamming", "limits", "multi_index", "parallel", "popcount_portable", "scan", "simd"]
+SOURCES += ["sliced_portable"]
 X86_SOURCES = ["popcount_avx2", "popcount_avx512", "sliced_avx2", "sliced_avx512"]
 AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "vbmi", "vpopcntdq")] + ["-mgfni"]
 # GCC 12 takes the undefined vectors of its own intrinsics for uninitialized ones (GCC bug 105593).

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rshash
+from rshash.index.multi_index import MultiIndex
 from rshash.kernels import describe
 
 N_ROWS = int(os.environ.get("RSHASH_BENCH_ROWS", "1000000"))
@@ -33,6 +34,23 @@ def test_radius(benchmark, radius):
     codes, queries = random_codes(N_ROWS, 64), random_codes(64, 64)
     hits = benchmark(rshash.search, codes, queries, radius=radius, n_threads=1)
     assert len(hits.ids) == 0 or hits.distances.max() <= radius
+    report(benchmark, 64, 64)
+
+
+@pytest.mark.parametrize("radius", [3, 7])
+def test_radius_through_a_multi_index(benchmark, radius):
+    codes, queries = random_codes(N_ROWS, 64), random_codes(64, 64)
+    hits = benchmark(MultiIndex(codes).search, queries, radius=radius, n_threads=1)
+    assert np.array_equal(hits.ids, rshash.search(codes, queries, radius=radius).ids)
+    report(benchmark, 64, 64)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_filtered_top_k(benchmark, share):
+    codes, queries = random_codes(N_ROWS, 64), random_codes(64, 64)
+    admitted = np.random.default_rng(0).random(N_ROWS) < share
+    hits = benchmark(rshash.search, codes, queries, k=10, filter=admitted, n_threads=1)
+    assert admitted[hits.ids].all()
     report(benchmark, 64, 64)
 
 
