@@ -1,11 +1,16 @@
-"""Files that are whole or absent: write under a temporary name, flush to disk, rename."""
+"""Files that are whole or absent (write under a temporary name, flush, rename), and maps of files that were cut."""
 
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @contextmanager
@@ -45,6 +50,44 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush_directory(target.parent)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+def check_mapped(array: NDArray[Any], name: str = "codes") -> None:
+    """Refuse an array whose file has become shorter than its map: reading beyond the end kills the process (SIGBUS).
+
+    The file is asked for its size, not read. Views of a map count, and so does a file that was renamed or unlinked
+    since: the map keeps it. Arrays in memory pass, as do those that hide their map, such as torch tensors over one.
+    A file that is cut between this check and the end of the search still ends the process; whoever replaces a mapped
+    file should write a new one and rename it (`write_atomically`), which leaves the map whole.
+
+    Args:
+        array: any array.
+        name: what to call it in an error.
+
+    Raises:
+        OSError: if the file ends before the map.
+
+    >>> check_mapped(np.zeros(3))
+    """
+    owner: object = array
+    start, path = 0, "the mapped file"
+    while isinstance(owner, np.ndarray):
+        if isinstance(owner, np.memmap):
+            start = owner.offset - owner.offset % mmap.ALLOCATIONGRANULARITY
+            path = str(owner.filename or path)
+        owner = owner.base
+    if not isinstance(owner, mmap.mmap):
+        return
+    try:
+        found = owner.size()
+    except OSError:
+        return  # a map of memory, not of a file
+    expected = start + len(owner)
+    if found < expected:
+        raise OSError(
+            f"{name} are mapped from {path}, which has shrunk from {expected} bytes to {found}: restore the file, then "
+            "map it again"
+        )
 
 
 def _flush(path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.codes import check_codes
+from rshash.files import check_mapped
 from rshash.index.arguments import check_k_or_radius, check_queries
 from rshash.index.hits import Hits
 from rshash.index.multi_index import PLAN, MultiIndex
@@ -51,6 +52,7 @@ def search(
     Raises:
         TypeError: if codes or query are not uint8, or a number is not an integer.
         ValueError: if shapes, widths, k, radius, plan or n_threads do not fit, or the database is empty.
+        OSError: if the codes are mapped from a file that has become shorter (see `rshash.files.check_mapped`).
         ImportError: if RSHASH_BACKEND or RSHASH_SIMD force what this machine does not have.
 
     >>> codes = np.array([[0b0000], [0b0111], [0b0001]], np.uint8)
@@ -69,6 +71,7 @@ def search(
     if len(database) == 0:
         raise ValueError("the database is empty: search needs at least one code")
     queries = check_queries(query, database.shape[1])
+    check_mapped(database)
     count, limit = check_k_or_radius(k, radius, database.shape[1])
     kernel, used_threads = backend(), threads(n_threads)
     used_plan = kernel.choose_plan(len(queries)) if plan is None else plan

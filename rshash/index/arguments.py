@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rshash.codes import Codes, check_codes
+from rshash.files import check_mapped
 
 DEFAULT_K = 10
 """Hits a query when neither k nor a radius is given."""
@@ -16,6 +17,7 @@ def check_queries(query: Any, n_bytes: int) -> Codes:
     Raises:
         TypeError: if they are not uint8.
         ValueError: if their shape or width does not fit.
+        OSError: if they are mapped from a file that has become shorter.
 
     >>> check_queries(np.zeros(8, np.uint8), 8).shape
     (1, 8)
@@ -23,6 +25,7 @@ def check_queries(query: Any, n_bytes: int) -> Codes:
     if getattr(query, "ndim", None) == 1:
         query = query[None]
     queries = check_codes(query, name="queries")
+    check_mapped(queries, "queries")
     if queries.shape[1] != n_bytes:
         raise ValueError(
             f"queries have {queries.shape[1]} bytes per code, the database has {n_bytes}: "

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.codes import Codes, check_codes
-from rshash.files import write_atomically
+from rshash.files import check_mapped, write_atomically
 from rshash.index.arguments import check_integer, check_k_or_radius, check_queries
 from rshash.index.hits import Hits
 from rshash.kernels import Backend, backend, threads
@@ -127,8 +127,11 @@ class MultiIndex:
 
         Raises:
             TypeError, ValueError: if the arguments do not fit.
+            OSError: if a mapped file of the index has become shorter (see `rshash.files.check_mapped`).
         """
         queries = check_queries(query, self.codes.shape[1])
+        for array in self._arrays():
+            check_mapped(array, "tables of the index")
         count, limit = check_k_or_radius(k, radius, self.codes.shape[1])
         count, used_threads = min(count, len(self)), threads(n_threads)
         kernel = backend()
