@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 @contextmanager
-def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+def write_atomically(path: str | os.PathLike[str], *, replaces: str | None = None) -> Iterator[Path]:
     """Yield a temporary name; what is written there takes the place of ``path`` when the block ends well.
 
     The caller creates a file or a directory under the yielded name. On an error nothing of it stays and ``path`` is as
@@ -23,12 +23,14 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: file or directory to write; its parent is created.
+        replaces: a directory that is in the way is replaced if it is empty or holds a file of this name, which tells
+            that it is of the same kind; None replaces none. A file never takes the place of a directory.
 
     Yields:
         Path to write to; it does not exist yet, and ends like ``path`` (``np.save`` adds no second suffix).
 
     Raises:
-        OSError: if the place cannot be written.
+        OSError: if the place cannot be written, or holds what must not be replaced.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "note.txt"
@@ -38,6 +40,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
+    check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
@@ -45,8 +48,14 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield draft
         _flush(draft)
         if target.is_dir():
+            _check_replaceable(target, draft, replaces)
             os.rename(target, workshop / "replaced")
-        os.replace(draft, target)
+        try:
+            os.replace(draft, target)
+        except OSError:
+            if (workshop / "replaced").exists():
+                os.rename(workshop / "replaced", target)
+            raise
         _flush_directory(target.parent)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
@@ -88,6 +97,31 @@ def check_mapped(array: NDArray[Any], name: str = "codes") -> None:
             f"{name} are mapped from {path}, which has shrunk from {expected} bytes to {found}: restore the file, then "
             "map it again"
         )
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Say before any long work that a file or directory cannot be written; nothing is created.
+
+    Raises:
+        OSError: if something above ``path`` is no directory or may not be written, or ``path`` is a device or a pipe.
+    """
+    target = Path(path)
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise FileExistsError(f"{target} is neither a file nor a directory: choose another name")
+    place = next(above for above in target.absolute().parents if above.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"{target} cannot be written: {place} is a file, expected a directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(f"{target} cannot be written: {place} may not be written by this user")
+
+
+def _check_replaceable(target: Path, draft: Path, replaces: str | None) -> None:
+    """Refuse to replace a directory by a file or by a directory of another kind."""
+    if not draft.is_dir():
+        raise IsADirectoryError(f"{target} is a directory, a file was to be written: choose another name")
+    if any(target.iterdir()) and not (replaces and (target / replaces).is_file()):
+        wanted = f" (no {replaces} in it)" if replaces else ""
+        raise FileExistsError(f"{target} exists and is something else{wanted}: choose another name")
 
 
 def _flush(path: Path) -> None:

@@ -63,7 +63,7 @@ def write_archive(
         raise FileExistsError(f"{target} exists: choose another name, or overwrite it on purpose (--overwrite)")
     if target.exists() and not (target / "manifest.json").is_file():
         raise FileExistsError(f"{target} exists and is no archive: it is not overwritten, choose another name")
-    with write_atomically(target) as draft:
+    with write_atomically(target, replaces="manifest.json") as draft:
         draft.mkdir()
         with ArchiveWriter(draft, n_bits) as writer:
             yield writer

@@ -156,7 +156,7 @@ class CrossModalHasher:
         """Write the hasher as a directory, by custom ``NAME.hasher``; an old one is replaced, never half.
 
         Raises:
-            OSError: if it cannot be written.
+            OSError: if it cannot be written, or another kind of directory has that name.
         """
         weights = safetensors.torch.save(self._weights())
         settings = {
@@ -167,7 +167,7 @@ class CrossModalHasher:
             "provenance": self.provenance,
         }
         text = json.dumps(settings, indent=2) + "\n"
-        with write_atomically(path) as draft:
+        with write_atomically(path, replaces=_SETTINGS) as draft:
             draft.mkdir()
             (draft / _WEIGHTS).write_bytes(weights)
             (draft / _SETTINGS).write_text(text, encoding="utf-8")

@@ -119,16 +119,16 @@ def write_scenes(dataset: CaptionDataset, folder: str | os.PathLike[str], *, pro
 
     Args:
         dataset: usually of `generate_scenes`.
-        folder: what it held before is replaced.
+        folder: scenes that it held before are replaced.
         progress: show a bar on stderr where that is a terminal.
 
     Raises:
         ImportError: if Pillow is missing.
-        OSError: if the folder cannot be written.
+        OSError: if the folder cannot be written, or holds something else.
     """
     image = require("PIL.Image", "train")
     rows = []
-    with write_atomically(folder) as draft:
+    with write_atomically(folder, replaces="captions.json") as draft:
         (draft / "images").mkdir(parents=True)
         for row in tqdm(range(len(dataset)), desc="draw scenes", unit="scene", disable=None if progress else True):
             picture = image.fromarray(dataset.image(row))
