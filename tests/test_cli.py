@@ -43,6 +43,16 @@ def test_help_and_version_need_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_speaks_json(verb):
+    assert "--json" in rshash(f"{verb} --help").output
+
+
+def test_scenes_say_where_they_are(tmp_path):
+    facts = json.loads(rshash(f"scenes -n 2 --size 32 -o {tmp_path}/few --json").stdout)
+    assert facts == {"images": f"{tmp_path}/few/images", "captions": f"{tmp_path}/few/captions.json", "scenes": 2}
+
+
 def test_info_says_what_searches():
     facts = json.loads(rshash("info --json").output)
     assert facts["search"]["backend"] in ("native", "numba", "numpy")
@@ -156,6 +166,10 @@ BAD = [
     ("evaluate --hasher {t}/a.hasher {data} -k 0", "k must be an integer of at least 1, got 0"),
     ("scenes -n 5 -o {t}/scenes", "exists: choose another folder"),
     ("demo -o {t}/scenes", "exists: choose another folder"),
+    ("evaluate --hasher {t}/a.hasher {data} -o {t}/scenes", "is a directory"),
+    ("train {data} -o {t}/new --log {t}/scenes", "is a directory"),
+    ("train {data} -o {t}/scenes/captions.json/new", "captions.json is a file, expected a directory"),
+    ("index --hasher {t}/a.hasher {data} -o {t}/new --report /dev/null", "is neither a file nor a directory"),
     ("serch", "No such command"),
 ]
 

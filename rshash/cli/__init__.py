@@ -75,7 +75,7 @@ def main() -> None:
 
     \b
     Start here:
-      rshash demo                                    everything once, on generated scenes, in about two minutes
+      rshash demo                                    everything once, on generated scenes, in about a minute
       rshash info                                    what this machine can do
     \b
     Your own data:

@@ -14,7 +14,7 @@ from rshash.cli import options
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
 @click.option("--epochs", type=int, help="Passes over the training half.  [default: 60]")
 @click.option(
-    "-o", "--output", type=options.PATH, default=Path("rshash-demo"), show_default=True, help="Folder to create."
+    "-o", "--output", type=options.OUTPUT, default=Path("rshash-demo"), show_default=True, help="Folder to create."
 )
 @options.quiet
 @options.as_json

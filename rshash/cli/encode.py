@@ -18,7 +18,7 @@ from rshash.files import write_atomically
     type=click.Choice(["images", "captions"]),
     help="What to encode.  [default: images, or captions where no images are given]",
 )
-@click.option("-o", "--output", type=options.PATH, required=True, help="File to write, for example codes.npy.")
+@click.option("-o", "--output", type=options.OUTPUT_FILE, required=True, help="File to write, for example codes.npy.")
 @options.cache
 @options.device
 @options.quiet

@@ -36,7 +36,7 @@ from rshash.cli import options
     show_default=True,
     help="One caption an image (drawn as DUCH does) or all of them.",
 )
-@click.option("-o", "--output", type=options.PATH, help="Also write the report as JSON to this file.")
+@click.option("-o", "--output", type=options.OUTPUT_FILE, help="Also write the report as JSON to this file.")
 @options.cache
 @options.device
 @options.quiet

@@ -24,7 +24,7 @@ from rshash.cli import options
     type=click.Choice(["train", "query", "database"]),
     help="Index this part of the split the hasher was trained on.  [default: everything]",
 )
-@click.option("-o", "--output", type=options.PATH, required=True, help="Archive to write, for example my.rshash.")
+@click.option("-o", "--output", type=options.OUTPUT, required=True, help="Archive to write, for example my.rshash.")
 @click.option("--overwrite", is_flag=True, help="Replace an archive of that name.")
 @options.cache
 @options.device
@@ -74,4 +74,4 @@ def command(
             archive.append(codes, items)
         n_rows = archive.n_rows
     facts = {"archive": str(output), "rows": n_rows, "kind": modality, "n_bits": hasher.n_bits}
-    click.echo(json.dumps(facts) if as_json else f"{output}: {n_rows:,} {modality} at {hasher.n_bits} bits")
+    click.echo(json.dumps(facts, indent=2) if as_json else f"{output}: {n_rows:,} {modality} at {hasher.n_bits} bits")

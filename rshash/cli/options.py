@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rshash.files import write_atomically
+from rshash.files import check_place, write_atomically
 
 if TYPE_CHECKING:
     from rshash.data.dataset import CaptionDataset
@@ -20,8 +20,21 @@ if TYPE_CHECKING:
     from rshash.models.hasher import CrossModalHasher
 
 SPLITS = ("duch", "official", "all")
-PATH = click.Path(path_type=Path)
 PROBLEMS_SHOWN = 10
+
+
+class _Output(click.Path):
+    """A place to write to, refused before any work where it cannot be."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        path = super().convert(value, parameter, context)
+        check_place(os.fsdecode(path))
+        return path
+
+
+PATH = click.Path(path_type=Path)
+OUTPUT = _Output(path_type=Path)
+OUTPUT_FILE = _Output(path_type=Path, dir_okay=False)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
@@ -30,7 +43,7 @@ device = click.option("--device", default="cpu", show_default=True, help="Torch 
 cache = click.option(
     "--cache",
     "cache_folder",
-    type=PATH,
+    type=OUTPUT,
     envvar="RSHASH_CACHE",
     help="Folder that keeps encoder features between runs.  [default: $RSHASH_CACHE or ~/.cache/rshash]",
 )
@@ -93,7 +106,7 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped: Callable[..., Any] = gather
     for option in (
-        click.option("--report", type=PATH, help="Write what was left out, and why, to this JSON file."),
+        click.option("--report", type=OUTPUT_FILE, help="Write what was left out, and why, to this JSON file."),
         click.option(
             "--on-bad",
             type=click.Choice(["refuse", "skip"]),

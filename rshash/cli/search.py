@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("-k", type=int, help="How many hits.  [default: 10]")
 @click.option("--radius", type=int, help="All hits within this Hamming distance, instead of -k.")
 @click.option("--threads", type=int, help="Threads of the scan.  [default: $RSHASH_NUM_THREADS or all cores]")
-@click.option("--picture", type=options.PATH, help="Write a contact sheet of the query and its hits (.png).")
+@click.option("--picture", type=options.OUTPUT_FILE, help="Write a contact sheet of the query and its hits (.png).")
 @options.as_json
 def command(
     archive: Path,

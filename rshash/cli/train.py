@@ -44,11 +44,11 @@ from rshash.cli import options
 )
 @options.split
 @options.split_seed
-@click.option("-o", "--output", type=options.PATH, required=True, help="Hasher to write, for example my.hasher.")
+@click.option("-o", "--output", type=options.OUTPUT, required=True, help="Hasher to write, for example my.hasher.")
 @click.option("--overwrite", is_flag=True, help="Replace a hasher of that name.")
-@click.option("--checkpoints", type=options.PATH, help="Folder for the best and the last checkpoint.")
+@click.option("--checkpoints", type=options.OUTPUT, help="Folder for the best and the last checkpoint.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --checkpoints.")
-@click.option("--log", type=options.PATH, help="File for one JSON line an epoch.")
+@click.option("--log", type=options.OUTPUT_FILE, help="File for one JSON line an epoch.")
 @options.cache
 @options.device
 @options.quiet
