@@ -12,19 +12,12 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCES = ["bindings", "hamming", "limits", "multi_index", "parallel", "popcount_portable", "scan", "simd"]
-SOURCES += ["sliced_portable"]
-X86_SOURCES = ["popcount_avx2", "popcount_avx512", "sliced_avx2", "sliced_avx512"]
-AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "vbmi", "vpopcntdq")] + ["-mgfni"]
-# GCC 12 takes the undefined vectors of its own intrinsics for uninitialized ones (GCC bug 105593).
-AVX512_FLAGS += ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
-UNIT_FLAGS = {
-    "limits.cpp": AVX512_FLAGS[-2:],
-    "popcount_avx2.cpp": ["-mavx2", "-mpopcnt"],
-    "popcount_avx512.cpp": AVX512_FLAGS,
-    "sliced_avx2.cpp": ["-mavx2"],
-    "sliced_avx512.cpp": AVX512_FLAGS,
-}
+
+def read_units(architecture: str) -> dict[str, list[str]]:
+    """Return the compiler flags of each unit that an architecture compiles; see csrc/units.txt."""
+    lines = Path("csrc/units.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    return {unit: flags for where, unit, *flags in rows if where in ("any", architecture)}
 
 
 def native_build():
@@ -42,6 +35,9 @@ def native_build():
         say_it_is_missing("pybind11 is not installed")
         return {}
 
+    machine = platform.machine().lower()
+    units = read_units({"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine))
+
     class BuildNative(build_ext):
         """Compiles each unit with its own flags, and may fail when RSHASH_BUILD=try."""
 
@@ -49,7 +45,7 @@ def native_build():
             compile_unit = self.compiler._compile
 
             def compile_with_unit_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
-                flags = [*extra_postargs, *UNIT_FLAGS.get(Path(src).name, [])]
+                flags = [*extra_postargs, *units[Path(src).name]]
                 compile_unit(obj, src, ext, cc_args, flags, pp_opts)
 
             self.compiler._compile = compile_with_unit_flags
@@ -62,12 +58,10 @@ def native_build():
             finally:
                 self.compiler._compile = compile_unit
 
-    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     extension = Pybind11Extension(
         "rshash.kernels._native",
-        [f"csrc/{name}.cpp" for name in SOURCES + (X86_SOURCES if is_x86 else [])],
-        depends=sorted(map(str, Path("csrc").glob("*.h"))),
-        define_macros=[("RSHASH_X86", None)] if is_x86 else [],
+        [f"csrc/{unit}" for unit in units],
+        depends=["csrc/units.txt", *sorted(map(str, Path("csrc").glob("*.h")))],
         cxx_std=17,
         extra_compile_args=["-O3", "-Wall", "-Wextra"],
         optional=wish == "try",

@@ -8,6 +8,11 @@
 #include <stdexcept>
 #include <vector>
 
+// The architectures that kernels are written for; csrc/units.txt names the units of each.
+#if defined(__x86_64__)
+#define RSHASH_X86
+#endif
+
 namespace rshash {
 
 /// Widest code in bytes; a distance is at most 4096 and fits 13 bits.

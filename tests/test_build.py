@@ -49,6 +49,6 @@ def test_require_fails_without_a_compiler(tmp_path):
 
 
 def test_every_unit_is_built():
-    named = (ROOT / "setup.py").read_text()
+    named = (ROOT / "csrc" / "units.txt").read_text().split()
     for unit in (ROOT / "csrc").glob("*.cpp"):
-        assert f'"{unit.stem}"' in named, f"{unit.name} is not in setup.py"
+        assert unit.name in named, f"{unit.name} is not in csrc/units.txt"
