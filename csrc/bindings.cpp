@@ -18,8 +18,8 @@ namespace {
 
 using rshash::Simd;
 
-constexpr const char* kSimdNames[] = {"portable", "avx2", "avx512"};  // in the order of Simd
-constexpr const char* kPlanNames[] = {"popcount", "sliced"};          // in the order of Plan
+constexpr const char* kSimdNames[] = {"portable", "neon", "avx2", "avx512"};  // in the order of Simd
+constexpr const char* kPlanNames[] = {"popcount", "sliced"};                  // in the order of Plan
 
 std::vector<std::string> simd_levels() {
   std::vector<std::string> names;

@@ -11,6 +11,8 @@
 // The architectures that kernels are written for; csrc/units.txt names the units of each.
 #if defined(__x86_64__)
 #define RSHASH_X86
+#elif defined(__aarch64__)
+#define RSHASH_NEON
 #endif
 
 namespace rshash {
@@ -32,7 +34,7 @@ struct CodesView {
 };
 
 /// Instruction sets a kernel may be written for, slowest first.
-enum class Simd { portable, avx2, avx512 };
+enum class Simd { portable, neon, avx2, avx512 };
 
 /// Instruction sets this build holds and this processor and operating system run, slowest first.
 std::vector<Simd> available_simd();

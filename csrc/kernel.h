@@ -36,6 +36,9 @@ using ScanTile = std::size_t (*)(const Tile& tile, const std::uint8_t* query, st
                                  Candidate* found);
 
 std::size_t scan_popcount_portable(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
+#ifdef RSHASH_NEON
+std::size_t scan_popcount_neon(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
+#endif
 #ifdef RSHASH_X86
 std::size_t scan_popcount_avx2(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
 std::size_t scan_popcount_avx512(const Tile&, const std::uint8_t*, std::uint32_t, Candidate*);
@@ -92,6 +95,9 @@ struct SlicedKernel {
 SlicedKernel sliced_kernel_portable();
 std::size_t measure_portable(const Tile&, const std::uint8_t*, std::size_t, const Marks&, std::size_t,
                              std::size_t, std::uint32_t, MarkedRow*);
+#ifdef RSHASH_NEON
+SlicedKernel sliced_kernel_neon();
+#endif
 #ifdef RSHASH_X86
 SlicedKernel sliced_kernel_avx2();
 std::size_t measure_avx2(const Tile&, const std::uint8_t*, std::size_t, const Marks&, std::size_t,

@@ -12,6 +12,9 @@
 #ifdef RSHASH_X86
 #include <immintrin.h>
 #endif
+#ifdef RSHASH_NEON
+#include <arm_neon.h>
+#endif
 
 namespace rshash {
 namespace {
@@ -91,6 +94,25 @@ std::uint64_t count_portable(const std::uint64_t* words, std::uint64_t query) {
   return least;
 }
 
+#ifdef RSHASH_NEON
+std::uint64_t count_neon(const std::uint64_t* words, std::uint64_t query) {
+  const uint64x2_t wanted = vdupq_n_u64(query);
+  uint8x16_t least = vdupq_n_u8(64);
+  for (std::int64_t i = 0; i < kTableWords; i += 16) {
+    uint8x16_t counts[8];
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j)
+      counts[j] = vcntq_u8(vreinterpretq_u8_u64(veorq_u64(vld1q_u64(words + i + 2 * j), wanted)));
+#pragma GCC unroll 8
+    for (int n_left = 8; n_left > 1; n_left /= 2) {
+      for (int j = 0; j < n_left / 2; ++j) counts[j] = vpaddq_u8(counts[2 * j], counts[2 * j + 1]);
+    }
+    least = vminq_u8(least, counts[0]);
+  }
+  return vminvq_u8(least);
+}
+#endif
+
 #ifdef RSHASH_X86
 __attribute__((target("popcnt"))) std::uint64_t count_popcnt(const std::uint64_t* words,
                                                              std::uint64_t query) {
@@ -148,6 +170,27 @@ using AddPlanes = std::uint64_t (*)(const std::uint64_t* table);
 
 std::uint64_t add_portable(const std::uint64_t* table) { RSHASH_ADD_PLANES(16); }
 
+#ifdef RSHASH_NEON
+std::uint64_t add_neon(const std::uint64_t* table) {
+  constexpr int kTablePlanes = kTableBytes / 16;
+  uint64x2_t all = vdupq_n_u64(0);
+  for (int unit = 0; unit < kUnits; ++unit) {
+    const std::uint64_t* here = table + 2 * (unit * kPlaneStep % (kTablePlanes - kLoads));
+    uint64x2_t queue[kLoads + 2 * kAdders];
+#pragma GCC unroll 40
+    for (int i = 0; i < kLoads; ++i) queue[i] = vld1q_u64(here + 2 * i);
+#pragma GCC unroll 40
+    for (int i = 0; i < kAdders; ++i) {
+      const uint64x2_t a = queue[3 * i], b = queue[3 * i + 1], c = queue[3 * i + 2], differ = veorq_u64(a, b);
+      queue[kLoads + 2 * i] = veorq_u64(differ, c);
+      queue[kLoads + 2 * i + 1] = vbslq_u64(differ, c, b);
+    }
+    all = veorq_u64(all, veorq_u64(queue[3 * kAdders], queue[3 * kAdders + 1]));
+  }
+  return vgetq_lane_u64(all, 0) ^ vgetq_lane_u64(all, 1);
+}
+#endif
+
 #ifdef RSHASH_X86
 __attribute__((target("avx2"))) std::uint64_t add_avx2(const std::uint64_t* table) { RSHASH_ADD_PLANES(32); }
 
@@ -186,6 +229,9 @@ Rate measure_reads(const std::uint8_t* data, std::size_t n_bytes, int n_threads)
 
 Rate measure_popcounts(Simd simd, int n_threads) {
   CountWords count = count_portable;
+#ifdef RSHASH_NEON
+  if (simd == Simd::neon) count = count_neon;
+#endif
 #ifdef RSHASH_X86
   if (simd == Simd::avx2) count = count_popcnt;
   if (simd == Simd::avx512) count = count_avx512;
@@ -203,6 +249,9 @@ Rate measure_popcounts(Simd simd, int n_threads) {
 Rate measure_planes(Simd simd, int n_threads) {
   AddPlanes add = add_portable;
   std::int64_t rows = 128;
+#ifdef RSHASH_NEON
+  if (simd == Simd::neon) add = add_neon;
+#endif
 #ifdef RSHASH_X86
   if (simd == Simd::avx2) add = add_avx2, rows = 256;
   if (simd == Simd::avx512) add = add_avx512, rows = 512;

@@ -5,6 +5,9 @@ namespace rshash {
 
 std::vector<Simd> available_simd() {
   std::vector<Simd> found{Simd::portable};
+#ifdef RSHASH_NEON
+  found.push_back(Simd::neon);  // every 64-bit ARM processor has it
+#endif
 #ifdef RSHASH_X86
   // The builtin also asks the operating system whether it saves the wide registers.
   __builtin_cpu_init();
@@ -21,6 +24,10 @@ std::vector<Simd> available_simd() {
 
 Kernels kernels_for(Simd simd) {
   switch (simd) {
+#ifdef RSHASH_NEON
+    case Simd::neon:
+      return {scan_popcount_neon, measure_portable, sliced_kernel_neon()};
+#endif
 #ifdef RSHASH_X86
     case Simd::avx512:
       return {scan_popcount_avx512, measure_avx2, sliced_kernel_avx512()};

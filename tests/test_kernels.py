@@ -58,7 +58,7 @@ def load(name):
     return NativeLevel(simd, plan)
 
 
-SIMD_LEVELS = ["portable", "avx2", "avx512"]
+SIMD_LEVELS = ["portable", "neon", "avx2", "avx512"]
 PLANS = ["popcount", "sliced"]
 BACKENDS = ["numpy", "numba", *(f"{simd}-{plan}" for simd in SIMD_LEVELS for plan in PLANS)]
 

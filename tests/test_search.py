@@ -211,7 +211,7 @@ def test_a_broken_extension_is_reported_not_hidden(tmp_path):
 
 @pytest.mark.parametrize(
     ("simd", "message"),
-    [("sse9", "RSHASH_SIMD must be one of portable, avx2, avx512, got 'sse9'")],
+    [("sse9", "RSHASH_SIMD must be one of portable, neon, avx2, avx512, got 'sse9'")],
 )
 def test_an_unknown_instruction_set_is_refused(monkeypatch, simd, message):
     native = pytest.importorskip("rshash.kernels.native")

@@ -17,7 +17,7 @@ Tables = tuple[Codes, NDArray[np.uint32], NDArray[np.int64]]
 PLANS = ("popcount", "sliced")
 """Counting bits row by row, or summing bit planes (csrc/sliced.h)."""
 
-SIMD_LEVELS = ("portable", "avx2", "avx512")
+SIMD_LEVELS = ("portable", "neon", "avx2", "avx512")
 """Every instruction set a kernel is written for, slowest first."""
 
 
