@@ -68,6 +68,13 @@ def test_features_with_nan_are_refused():
         make_hasher().relaxed_captions(np.full((1, 1024), np.nan, np.float32))
 
 
+@pytest.mark.parametrize("device", ["banana", "xla", ""])
+def test_a_device_that_is_not_there_is_refused(tmp_path, device):
+    make_hasher().save(tmp_path / "a.hasher")
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
+        CrossModalHasher.load(tmp_path / "a.hasher", device=device)
+
+
 def test_heads_of_different_width_are_refused():
     with pytest.raises(ValueError, match="the image head gives 8 bits, the caption head 16"):
         CrossModalHasher(HashHead(3, 8, 4), HashHead(3, 16, 4), "small-cnn", "bag-of-words")
@@ -149,6 +156,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
     ({"image_dim": -1}, "image_dim is -1"),
     ({"caption_hidden": 1 << 40}, "caption_hidden is 1099511627776"),
     ({"n_bits": 21}, "weights.safetensors does not fit hasher.json"),
+    ({"image_dim": 1 << 20, "image_hidden": 1 << 20}, "weights.safetensors does not fit hasher.json"),  # 4 TB
     ({"image_encoder": None}, "image_encoder is None, expected a string"),
     ({"provenance": []}, "provenance is .*, expected an object"),
     ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),

@@ -2,6 +2,7 @@
 
 encoders   the interface of frozen encoders and their registry; `pretrained` and `fixed` implement it
 features   features of a whole data set, cached on disk
+device     the device that a user names, tried before any work
 heads      hash heads: features → relaxed codes
 hasher     CrossModalHasher: encoders and heads of both modalities, saved and loaded as one directory
 """
@@ -9,3 +10,4 @@ hasher     CrossModalHasher: encoders and heads of both modalities, saved and lo
 from rshash.extras import require
 
 require("torch", "train")
+require("safetensors", "train")

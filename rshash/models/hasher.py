@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rshash.codes import code_bytes, pack_codes
 from rshash.files import write_atomically
+from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.heads import HashHead
 
@@ -40,7 +41,7 @@ class CrossModalHasher:
         device: torch device of heads and encoders.
 
     Raises:
-        ValueError: if the heads give different numbers of bits.
+        ValueError: if the heads give different numbers of bits, or the device cannot be used.
 
     >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
@@ -62,6 +63,7 @@ class CrossModalHasher:
                 "they must be equal to be compared"
             )
         code_bytes(image_head.n_bits)
+        check_device(device)
         self.n_bits = image_head.n_bits
         self.image_encoder = image_encoder
         self.caption_encoder = caption_encoder
@@ -188,19 +190,22 @@ class CrossModalHasher:
             raise FileNotFoundError(f"{folder} has no {_WEIGHTS}; copy the whole directory that was saved") from None
         if sha256(content).hexdigest() != settings["weights_sha256"]:
             raise ValueError(f"{folder / _WEIGHTS} is damaged: it is not the file that was saved; copy it again")
-        heads = {
-            modality: HashHead(settings[f"{modality}_dim"], settings["n_bits"], settings[f"{modality}_hidden"])
-            for modality in ("image", "caption")
-        }
+        with torch.device("meta"):  # takes no memory, so that wrong sizes are found before they are allocated
+            heads = {
+                modality: HashHead(settings[f"{modality}_dim"], settings["n_bits"], settings[f"{modality}_hidden"])
+                for modality in ("image", "caption")
+            }
         try:
             weights = safetensors.torch.load(content)
             for modality, head in heads.items():
                 prefix = f"{modality}."
                 head.load_state_dict(
-                    {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+                    {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)},
+                    assign=True,
                 )
         except (RuntimeError, safetensors.SafetensorError) as error:
-            raise ValueError(f"{folder / _WEIGHTS} does not fit {_SETTINGS}: {error}") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{folder / _WEIGHTS} does not fit {_SETTINGS}: {reason}") from error
         return cls(
             heads["image"],
             heads["caption"],
