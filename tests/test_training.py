@@ -245,9 +245,19 @@ def test_weights_that_explode_in_the_last_step_are_found(cache):
         train(toy_dataset(), **{**SMALL, "epochs": 1, "options": {"hidden": 8, "learning_rate": 1e38}}, cache=cache)
 
 
+def test_codes_that_overflow_are_a_divergence(cache):
+    one_batch = {**SMALL, "epochs": 2, "batch_size": 64, "options": {"hidden": 8, "learning_rate": 1e30}}
+    with pytest.raises(
+        TrainingDiverged, match=r"training diverged: the relaxed codes .* are not finite in epoch 1; lower"
+    ):
+        train(toy_dataset(), **one_batch, cache=cache)
+
+
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"method": "dutch"}, "unknown method 'dutch'; did you mean 'duch'"),
     ({"n_bits": 0}, "n_bits"),
+    ({"seed": -1}, "seed is -1; expected 0 or more"),
+    ({"device": "banana"}, "device 'banana' cannot be used here"),
     ({"image_encoder": "small-cnm"}, "did you mean 'small-cnn'"),
     ({"caption_encoder": "bag"}, "caption encoder 'bag'"),
     ({"validation": 1.0}, "validation is 1.0; expected a share"),

@@ -21,7 +21,7 @@ from rshash.training.validation import Validation
 
 
 class TrainingDiverged(ValueError):
-    """A loss term or a weight is no longer finite."""
+    """A loss term, a weight or a relaxed code is no longer finite."""
 
 
 class Loop:
@@ -75,7 +75,7 @@ class Loop:
         """Train to the last epoch and return the state after it.
 
         Raises:
-            TrainingDiverged: a loss term or a weight is NaN or infinite.
+            TrainingDiverged: a loss term, a weight or a relaxed code is NaN or infinite.
             OSError: a checkpoint or the log cannot be written.
         """
         epochs = self._settings["epochs"]
@@ -124,7 +124,7 @@ class Loop:
                 for name, term in terms.items():
                     value = term.item()
                     if not np.isfinite(value):
-                        raise self._diverged(f"the loss term {name!r} is {value}", epoch, number, learning_rate)
+                        raise self._diverged(f"the loss term {name!r} is {value}", epoch, number)
                     totals[name] += value
                 optimizer.zero_grad()
                 torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -132,15 +132,16 @@ class Loop:
             objective.end_epoch(epoch)
         for name, weights in objective.named_parameters():
             if not torch.isfinite(weights).all():
-                raise self._diverged(f"the weights {name!r} are not finite", epoch, number, learning_rate)
+                raise self._diverged(f"the weights {name!r} are not finite", epoch)
         self.state.epoch = epoch + 1
         return {name: total / len(objective.pairs) for name, total in totals.items()}
 
-    def _diverged(self, what: str, epoch: int, batch: int, learning_rate: float) -> TrainingDiverged:
+    def _diverged(self, what: str, epoch: int, batch: int | None = None) -> TrainingDiverged:
+        place = f"epoch {epoch + 1}" if batch is None else f"epoch {epoch + 1}, batch {batch + 1}"
         kept = f"; {self._checkpoints / LAST} holds an earlier state" if self._checkpoints is not None else ""
         return TrainingDiverged(
-            f"training diverged: {what} in epoch {epoch + 1}, batch {batch + 1}; "
-            f"lower learning_rate (now {learning_rate:g}) or the weight of that term{kept}"
+            f"training diverged: {what} in {place}; "
+            f"lower learning_rate (now {self._objective.learning_rate(epoch):g}) or the weight of that term{kept}"
         )
 
     def _validate(self, epoch: int) -> None:
@@ -148,17 +149,19 @@ class Loop:
             return
         heads = self._objective.image_head, self._objective.caption_head
         self._objective.eval()
-        self.state.validation = self._validation.measure(*(self._relax(head) for head in heads))
+        self.state.validation = self._validation.measure(*(self._relax(head, epoch) for head in heads))
         score = sum(self.state.validation.values())
         if self.state.best_epoch == 0 or score > sum(self.state.best_validation.values()):
             self.state.best_epoch = epoch + 1
             self.state.best_validation = self.state.validation
             self.state.best_weights = [copy.deepcopy(head.state_dict()) for head in heads]
 
-    def _relax(self, head: HashHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    def _relax(self, head: HashHead, epoch: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         @torch.inference_mode()
         def relax(features: NDArray[np.float32]) -> NDArray[np.float32]:
             relaxed: NDArray[np.float32] = head(torch.from_numpy(features).to(self._device)).cpu().numpy()
+            if not np.isfinite(relaxed).all():
+                raise self._diverged("the relaxed codes of the held-out part are not finite", epoch)
             return relaxed
 
         return relax

@@ -21,6 +21,7 @@ from rshash.methods import METHODS
 from rshash.methods.options import Options, parse_options
 from rshash.methods.pairs import TrainingPairs
 from rshash.models.cache import FeatureCache
+from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher
@@ -63,7 +64,7 @@ def train(
         n_bits: width of the codes, 1..4096.
         image_encoder: key of ``rshash.models.encoders.ENCODERS["image"]``.
         caption_encoder: key of ``ENCODERS["caption"]``.
-        seed: of weights, order of batches, and the split of the validation part.
+        seed: from 0; of weights, order of batches, and the split of the validation part.
         epochs: None takes the method's.
         batch_size: pairs of a step; None takes the method's; more than there are makes one batch.
         validation: share of the images that is held out and measured after every epoch, 0 for none.
@@ -86,6 +87,9 @@ def train(
         OSError: a folder or file cannot be written.
     """
     code_bytes(n_bits)
+    check_device(device)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected 0 or more")
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     explicit = {"epochs": epochs, "batch_size": batch_size}
