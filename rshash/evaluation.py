@@ -114,7 +114,7 @@ def evaluate(
     ks: Sequence[int] = (1, 5, 10, 20),
     relevance: str | None = None,
     captions: str = "one",
-    cache: "FeatureCache | None" = None,
+    cache: "FeatureCache | str | os.PathLike[str] | None" = None,
     progress: bool = True,
 ) -> Report:
     """Encode both halves, rank, and measure.
@@ -128,14 +128,15 @@ def evaluate(
         ks: cuts of the ranking.
         relevance: "class" (same class label) or "pair" (same image); None takes the class where labels are given.
         captions: "one" caption an image, drawn as DUCH does, or "all".
-        cache: where features are kept between runs; None computes them anew.
+        cache: folder that keeps features between runs; None computes them anew.
         progress: show progress on stderr.
 
     Returns:
         The report; columns are ``mAP@k``, ``DUCH mAP@k``, ``DJSRH mAP@k``, ``P@k``, ``recall@k``, ``R@k``.
 
     Raises:
-        ValueError: if a half is empty, an argument is unknown, or labels are asked of data without them.
+        ValueError: if a half is empty, an argument is unknown, labels are asked of data without them, or relevance by
+            pair of halves that share no image.
 
     Source:
         DUCH's protocol: Mikriukov et al., arXiv 2201.08125; caption retrieval: RemoteCLIP, arXiv 2306.11029.
@@ -144,11 +145,27 @@ def evaluate(
     relevance = relevance or ("pair" if query.labels is None or database.labels is None else "class")
     _check_choice("relevance", [relevance], RELEVANCES)
     _check_choice("captions", [captions], ("one", "all"))
+    for k in ks:
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise ValueError(f"k must be an integer of at least 1, got {k!r}")
     for name, half in (("query", query), ("database", database)):
         if not len(half):
             raise ValueError(f"the {name} half of {half.name} is empty: give at least one image")
         if relevance == "class" and half.labels is None:
             raise ValueError(f"relevance by class needs class labels, {half.name} has none: use relevance='pair'")
+    if relevance == "pair":
+        directions = [direction for direction in directions if direction != "i2i"]  # an image pairs with no other
+        if not directions:
+            raise ValueError("an image pairs with no other image: direction i2i needs relevance='class'")
+        if set(query.ids).isdisjoint(database.ids):
+            raise ValueError(
+                "relevance by pair finds nothing where no image is in both halves: give class labels, or query and "
+                "database halves that overlap, as the splits 'official' and 'all' do"
+            )
+    if isinstance(cache, str | os.PathLike):
+        from rshash.models.cache import FeatureCache
+
+        cache = FeatureCache(cache)
     modalities = {modality for direction in directions for modality in (direction[0], direction[-1])}
     item_numbers = {name: number for number, name in enumerate(dict.fromkeys([*query.ids, *database.ids]))}
     sides = {
@@ -164,7 +181,6 @@ def evaluate(
             same_modality=direction[0] == direction[-1],
         )
         for direction in directions
-        if not (relevance == "pair" and direction == "i2i")  # an image pairs with no other image
     }
     return Report(
         scores={name: scores for name, (scores, _) in reports.items()},

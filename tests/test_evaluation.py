@@ -156,6 +156,13 @@ def test_unknown_choices_are_refused(arguments, message):
         evaluate(SignHasher(), dataset(), dataset(), progress=False, **arguments)
 
 
+def test_pairs_across_halves_without_a_common_image_are_refused():
+    with pytest.raises(ValueError, match="no image is in both halves"):
+        evaluate(SignHasher(), dataset().subset([0, 1]), dataset().subset([2, 3]), relevance="pair")
+    with pytest.raises(ValueError, match="direction i2i needs relevance='class'"):
+        evaluate(SignHasher(), dataset(), dataset(), directions=["i2i"], relevance="pair")
+
+
 def test_labels_asked_of_data_without_them_are_refused():
     with pytest.raises(ValueError, match="has none: use relevance='pair'"):
         evaluate(SignHasher(), dataset(labels=None), dataset(), relevance="class")
