@@ -114,6 +114,25 @@ def test_damaged_items_are_named(archive):
         open_archive(archive).items([6])
 
 
+@pytest.mark.parametrize("line", ["5", '{"name": "a.tif"}', '{"id": 5}'])
+def test_items_without_an_id_are_damaged(archive, line):
+    (archive / "items.jsonl").write_text(line)
+    with pytest.raises(ValueError, match=r"items\.jsonl is damaged at row 0: expected an object with a string id"):
+        open_archive(archive).items([0])
+
+
+def test_offsets_that_point_nowhere_are_damage(archive):
+    np.save(archive / "item_offsets.npy", np.full(7, -5))
+    with pytest.raises(ValueError, match=r"items\.jsonl is damaged at row 3"):
+        open_archive(archive).items([3])
+
+
+def test_a_missing_file_is_named(archive):
+    (archive / "codes.npy").unlink()
+    with pytest.raises(FileNotFoundError, match=r"codes\.npy is missing: copy the whole archive"):
+        open_archive(archive)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -122,6 +141,7 @@ def test_damaged_items_are_named(archive):
         ({"n_rows": 8}, "the manifest says"),
         ({"n_rows": -1}, "is damaged"),
         ({"n_bits": 128}, "the manifest says"),
+        ({"n_bits": 99_999}, "is damaged"),
         ({"kind": "sounds"}, "is damaged"),
     ],
 )

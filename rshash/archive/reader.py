@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.writer import FORMAT, FORMAT_VERSION, KINDS
-from rshash.codes import Codes, check_codes, code_bytes
+from rshash.codes import MAX_BITS, Codes, check_codes, code_bytes
 from rshash.index.hits import Hits
 from rshash.search import search
 
@@ -79,11 +79,14 @@ class Archive:
             for row in rows:
                 if not 0 <= row < len(self):
                     raise IndexError(f"row {row} is outside the archive's rows 0..{len(self) - 1}")
-                file.seek(int(self._offsets[row]))
                 try:
-                    found.append(json.loads(file.readline()))
-                except ValueError as error:
+                    file.seek(int(self._offsets[row]))
+                    item = json.loads(file.readline())
+                    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+                        raise ValueError("expected an object with a string id")
+                except (ValueError, OSError) as error:
                     raise ValueError(f"{file.name} is damaged at row {row}: {error}; index it again") from error
+                found.append(item)
         return found
 
     def encode(self, query: Any) -> Codes:
@@ -146,8 +149,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "a newer rshash may be able to open it"
         )
     n_rows, n_bits = manifest.get("n_rows"), manifest.get("n_bits")
-    whole = isinstance(n_rows, int) and n_rows > 0 and isinstance(n_bits, int) and manifest.get("kind") in KINDS
-    if not whole or not isinstance(manifest.get("provenance"), dict):
+    numbers = isinstance(n_rows, int) and n_rows > 0 and isinstance(n_bits, int) and 0 < n_bits <= MAX_BITS
+    if not numbers or manifest.get("kind") not in KINDS or not isinstance(manifest.get("provenance"), dict):
         raise ValueError(f"{file} is damaged: n_rows, n_bits, kind or provenance is missing or wrong; index it again")
     return manifest
 
@@ -156,6 +159,8 @@ def _map(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
     """Memory-map an array and hold it against what the manifest says."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is damaged or cut short: {error}; index it again") from error
     if array.dtype != dtype or array.shape != shape:
