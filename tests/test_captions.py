@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,13 @@ def test_the_published_data_sets_are_read(file, images, n, n_classes, n_test, n_
     data = read_captions(REAL / file, REAL / images if images else None, on_bad="skip")
     assert (len(data), len(data.classes), data.splits.count("test")) == (n, n_classes, n_test)
     assert len(data.report) == n_problems
+
+
+@pytest.mark.parametrize("name", [b"half\xff.png", b"two\nlines.png"])
+def test_file_names_that_cannot_stand_in_a_list_are_named(tmp_path, name):
+    write_image(tmp_path / "good.png")
+    os.rename(tmp_path / "good.png", os.path.join(os.fsencode(tmp_path), name))
+    write_image(tmp_path / "ü.png")
+    with pytest.raises(ValueError, match=r"1 bad entries .*the file name"):
+        read_image_folder(tmp_path)
+    assert read_image_folder(tmp_path, on_bad="skip").ids == ("ü.png",)

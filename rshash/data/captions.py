@@ -94,6 +94,9 @@ def read_image_folder(folder: str | os.PathLike[str], *, on_bad: OnBad = "refuse
     )
     problems, good = [], []
     for name in names:
+        if reason := _reason_against_text(name):
+            problems.append(Problem(ascii(name), "image", reason))
+            continue
         try:
             check_header(root / name)
             good.append(name)
@@ -102,7 +105,8 @@ def read_image_folder(folder: str | os.PathLike[str], *, on_bad: OnBad = "refuse
     report = DataReport(tuple(problems))
     report.refuse(str(root), on_bad)
     if not good:
-        raise ValueError(f"{root} holds no usable image ({', '.join(sorted(IMAGE_SUFFIXES))}); {report.summary()}")
+        why = report.summary() if problems else f"expected files that end in {', '.join(sorted(IMAGE_SUFFIXES))}"
+        raise ValueError(f"{root} holds no usable image: {why}")
     return CaptionDataset(root.name, good, [()] * len(good), folder=root, report=report)
 
 
@@ -153,9 +157,14 @@ def _reason_against_name(name: str, seen: set[str]) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         return "the file name leaves the image folder"
+    return _reason_against_text(name) or ("the file name came before" if name in seen else "")
+
+
+def _reason_against_text(name: str) -> str:
+    """Say why a file name cannot stand in a list with one name a line, or return nothing."""
     if not _is_unicode(name):
         return "the file name is no valid Unicode"
-    return "the file name came before" if name in seen else ""
+    return "the file name holds a line break" if name.splitlines() != [name] else ""
 
 
 def _usable_captions(name: str, sentences: Any, problems: list[Problem]) -> Iterator[str]:

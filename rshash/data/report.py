@@ -72,4 +72,7 @@ class DataReport:
         bad = [problem for problem in self.problems if not problem.declared]
         if bad and on_bad == "refuse":
             named = DataReport(tuple(bad)).summary()
-            raise ValueError(f'{source} has {len(bad)} bad entries ({named}); mend them or pass on_bad="skip"')
+            raise ValueError(
+                f"{source} has {len(bad)} bad entries ({named}); "
+                'mend them, or leave them out with on_bad="skip" (--on-bad skip)'
+            )
