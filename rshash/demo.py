@@ -14,6 +14,7 @@ import numpy as np
 
 from rshash.archive.reader import Archive, open_archive
 from rshash.archive.writer import write_archive
+from rshash.codes import code_bytes
 from rshash.data.captions import read_captions
 from rshash.data.dataset import CaptionDataset
 from rshash.data.scenes import generate_scenes, write_scenes
@@ -21,6 +22,8 @@ from rshash.data.splits import Split, duch_split
 from rshash.encoding import encode_rows
 from rshash.evaluation import Report, evaluate
 from rshash.files import write_atomically
+from rshash.methods import METHODS
+from rshash.methods.options import parse_options
 from rshash.models.cache import FeatureCache
 from rshash.picture import Tile, contact_sheet
 from rshash.training import train
@@ -81,12 +84,15 @@ def run_demo(
 
     Raises:
         FileExistsError: if ``folder`` exists.
-        ValueError: if there are too few scenes to split.
+        ValueError: if there are too few scenes to split, or another argument is out of range; nothing is written.
         ImportError: if the extra "train" is missing.
     """
     target = Path(folder)
     if target.exists():
         raise FileExistsError(f"{target} exists: choose another folder with -o")
+    code_bytes(n_bits)
+    options = {**TRAINING, "epochs": EPOCHS if epochs is None else epochs}
+    parse_options(METHODS["duch"].options, options)
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
 
@@ -112,8 +118,7 @@ def run_demo(
             image_encoder="small-cnn",
             caption_encoder="bag-of-words",
             seed=seed,
-            epochs=EPOCHS if epochs is None else epochs,
-            options=TRAINING,
+            options=options,
             cache=cache,
             progress=progress,
         )

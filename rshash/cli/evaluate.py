@@ -72,7 +72,7 @@ def command(
     from rshash.models.hasher import CrossModalHasher
 
     hasher = CrossModalHasher.load(hasher_path, device=device)
-    trained = hasher.provenance.get("split") or {"name": "duch", "seed": 42}
+    trained = options.trained_split(hasher) or {"name": "duch", "seed": 42}
     split = split or trained["name"]
     split_seed = trained["seed"] if split_seed is None else split_seed
     dataset = source.read(progress=not quiet)

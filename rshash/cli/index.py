@@ -60,9 +60,14 @@ def command(
     hasher = CrossModalHasher.load(hasher_path, device=device)
     dataset = source.read(progress=not quiet)
     if half is not None:
-        trained = hasher.provenance.get("split")
+        trained = options.trained_split(hasher)
         if trained is None:
             raise ValueError(f"{hasher_path} does not say which split it was trained on: leave out --half")
+        if trained["data"] != dataset.fingerprint():
+            raise ValueError(
+                f"--half {half} counts rows of the data that {hasher_path} was trained on, {dataset.name} is other "
+                "data: give the same --captions, --images and --on-bad, or leave out --half"
+            )
         dataset = dataset.subset(getattr(options.make_split(dataset, trained["name"], trained["seed"]), half))
     provenance = {"data": dataset.name, "fingerprint": dataset.fingerprint(), "hasher": hasher.fingerprint}
     with write_archive(

@@ -135,6 +135,20 @@ def make_split(dataset: "CaptionDataset", split: str, seed: int) -> "Split":
     return Split(train=rows, query=rows, database=rows)
 
 
+def trained_split(hasher: "CrossModalHasher") -> dict[str, Any] | None:
+    """Return name, seed and data of the split that a hasher was trained on, None where it does not say.
+
+    Raises:
+        ValueError: if what it says is no split.
+    """
+    trained: Any = hasher.provenance.get("split")
+    if trained is None:
+        return None
+    if not isinstance(trained, dict) or trained.get("name") not in SPLITS or not {"seed", "data"} <= trained.keys():
+        raise ValueError(f"the hasher's provenance is damaged: its split is {trained!r}; train it again")
+    return trained
+
+
 def open_cache(folder: Path | None) -> "FeatureCache":
     """Open the feature cache under the given folder or the user's cache folder."""
     from rshash.models.cache import FeatureCache
@@ -162,7 +176,7 @@ def check_output(output: Path, mark: str, overwrite: bool) -> None:
 
 def warn_of_leaks(hasher: "CrossModalHasher", dataset: "CaptionDataset", split: str, seed: int) -> None:
     """Say on stderr when the numbers will include images that the hasher was trained on, or cannot be told."""
-    trained = hasher.provenance.get("split")
+    trained = trained_split(hasher)
     if trained is None:
         click.echo("warning: the hasher does not say what it was trained on; its figures may include it", err=True)
     elif trained["data"] == dataset.fingerprint() and (trained["name"], trained["seed"]) != (split, seed):
