@@ -142,6 +142,8 @@ def evaluate(
         DUCH's protocol: Mikriukov et al., arXiv 2201.08125; caption retrieval: RemoteCLIP, arXiv 2306.11029.
     """
     _check_choice("direction", directions, DIRECTIONS)
+    if not directions:
+        raise ValueError(f"no direction was given: name at least one of {', '.join(DIRECTIONS)}")
     relevance = relevance or ("pair" if query.labels is None or database.labels is None else "class")
     _check_choice("relevance", [relevance], RELEVANCES)
     _check_choice("captions", [captions], ("one", "all"))

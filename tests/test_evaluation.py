@@ -145,6 +145,7 @@ def test_a_report_is_a_table_and_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"directions": []}, "no direction was given"),
         ({"directions": ["i2x"]}, "unknown direction 'i2x'"),
         ({"relevance": "kind"}, "unknown relevance 'kind'"),
         ({"captions": "two"}, "unknown captions 'two'"),
