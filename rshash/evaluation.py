@@ -281,9 +281,8 @@ def one_caption_each(dataset: "CaptionDataset") -> "CaptionDataset":
     from rshash.data.dataset import CaptionDataset
     from rshash.data.splits import duch_caption_choice
 
-    most = max(map(len, dataset.captions), default=0)
-    choice = duch_caption_choice(len(dataset), max(most, 1))
-    kept = [own and (own[pick % len(own)],) for own, pick in zip(dataset.captions, choice, strict=True)]
+    choice = duch_caption_choice([len(own) for own in dataset.captions])
+    kept = [own and (own[pick],) for own, pick in zip(dataset.captions, choice, strict=True)]
     return CaptionDataset(dataset.name, dataset.ids, kept)
 
 

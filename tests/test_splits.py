@@ -47,7 +47,7 @@ def test_seeds_matter_and_the_global_generator_is_left_alone():
     random.seed(1)
     before = random.getstate()
     assert duch_split(100, seed=1).train.tolist() != duch_split(100, seed=2).train.tolist()
-    duch_caption_choice(10)
+    duch_caption_choice([5] * 10)
     assert random.getstate() == before
 
 
@@ -57,9 +57,15 @@ def test_too_few_images_are_refused():
 
 
 def test_the_caption_choice_starts_anew_for_every_set():
-    assert duch_caption_choice(100)[:6].tolist() == duch_caption_choice(6).tolist() == [0, 0, 2, 1, 1, 1]
-    with pytest.raises(ValueError, match="n_captions >= 1, got 5 and 0"):
-        duch_caption_choice(5, 0)
+    choice = duch_caption_choice([5] * 100)
+    assert choice[:6].tolist() == duch_caption_choice([5] * 6).tolist() == [0, 0, 2, 1, 1, 1]
+    with pytest.raises(ValueError, match="must not be negative, got -1"):
+        duch_caption_choice([5, -1])
+
+
+def test_every_caption_of_an_image_can_be_chosen_whatever_the_others_have():
+    choices = np.array([duch_caption_choice([7, 0, 3], seed=seed) for seed in range(200)])
+    assert [set(column) for column in choices.T] == [set(range(7)), {0}, {0, 1, 2}]
 
 
 def dataset(splits):

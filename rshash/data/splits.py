@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,25 +60,29 @@ def duch_split(n: int, seed: int = 42) -> Split:
     return Split(*(np.array(rows, dtype=np.int64) for rows in (train, query, database)))
 
 
-def duch_caption_choice(n_rows: int, n_captions: int = 5, seed: int = 42) -> np.ndarray:
+def duch_caption_choice(n_captions: Sequence[int], seed: int = 42) -> np.ndarray:
     """Choose one caption for each image of a set as DUCH does.
 
-    The released code reseeds for every set (train, query, database), so call this once for each with the
-    number of its rows: entry j belongs to the j-th row *of that set* (``utils.select_idxs``).
+    The released code reseeds for every set (train, query, database), so call this once for each with the numbers of
+    captions of its images: entry j belongs to the j-th image *of that set* (``utils.select_idxs``).
+
+    Args:
+        n_captions: captions of each image; 5 in the published sets. Where there are none, nothing is drawn.
+        seed: 42 in the paper's code.
 
     Returns:
-        (n_rows,) int64 in [0, n_captions).
+        (N,) int64, entry j below ``n_captions[j]`` (0 where that is 0).
 
     Raises:
-        ValueError: if ``n_rows`` is negative or ``n_captions`` below 1.
+        ValueError: if a number is negative.
 
-    >>> duch_caption_choice(6)
+    >>> duch_caption_choice([5] * 6)
     array([0, 0, 2, 1, 1, 1])
     """
-    if n_rows < 0 or n_captions < 1:
-        raise ValueError(f"expected n_rows >= 0 and n_captions >= 1, got {n_rows} and {n_captions}")
+    if any(count < 0 for count in n_captions):
+        raise ValueError(f"numbers of captions must not be negative, got {min(n_captions)}")
     draw = random.Random(seed)
-    return np.array([draw.sample(range(n_captions), 1)[0] for _ in range(n_rows)], dtype=np.int64)
+    return np.array([draw.sample(range(count), 1)[0] if count else 0 for count in n_captions], dtype=np.int64)
 
 
 def official_split(dataset: CaptionDataset) -> Split:

@@ -30,8 +30,6 @@ from rshash.training.checkpoint import BEST, State
 from rshash.training.loop import Loop
 from rshash.training.validation import Validation
 
-_CAPTION_SEED = 42  # of DUCH's draw of one caption for each image
-
 
 def train(
     dataset: CaptionDataset,
@@ -228,12 +226,11 @@ def _encode_views(
     common: Any = {"cache": cache, "seed": options.view_seed, "progress": progress}
     counts = np.array([len(captions) for captions in dataset.captions], dtype=np.int64)
     first_caption = np.concatenate([[0], np.cumsum(counts)])
-    draw = duch_caption_choice(len(dataset), seed=_CAPTION_SEED)  # of 0..4, also where an image has fewer or more
     return _Features(
         images=[image_features(dataset, image_encoder, view, **common) for view in options.image_views],
         captions=[caption_features(dataset, caption_encoder, view, **common) for view in options.caption_views],
         first_caption=first_caption,
-        one_caption=first_caption[:-1] + draw % counts,
+        one_caption=first_caption[:-1] + duch_caption_choice(counts.tolist()),
         any_caption=options.captions == "any",
         labels=dataset.labels,
     )
