@@ -44,6 +44,11 @@ def test_codes_ask_an_archive_without_a_hasher(archive):
         open_archive(archive).search("a runway")
 
 
+def test_filters_reach_the_search(archive):
+    hits = open_archive(archive).search(some_codes(7)[3], filter=np.arange(7) < 2)
+    assert sorted(hits.ids[0].tolist()) == [0, 1]
+
+
 def test_a_query_of_another_width_is_refused(archive):
     with pytest.raises(ValueError, match=re.escape("queries have 16 bytes per code, expected 8 (n_bits=64)")):
         open_archive(archive).search(some_codes(1, n_bytes=16))

@@ -111,15 +111,22 @@ class Archive:
         codes = query[None] if isinstance(query, np.ndarray) and query.ndim == 1 else query
         return check_codes(codes, "queries", n_bits=self.n_bits)
 
-    def search(
-        self, query: Any, k: int | None = None, radius: int | None = None, *, n_threads: int | None = None
-    ) -> Hits:
-        """Search by sentence, image or codes; see `encode` for queries and `rshash.search` for the rest.
+    def search(self, query: Any, k: int | None = None, radius: int | None = None, **options: Any) -> Hits:
+        """Search by sentence, image or codes; see `encode` for queries.
+
+        Args:
+            query: what to ask.
+            k: number of hits; 10 unless a radius is given.
+            radius: return instead every row within this distance.
+            options: ``filter``, ``exclude``, ``plan`` and ``n_threads`` of `rshash.search`.
 
         Returns:
             Hits whose ids are row numbers of this archive; `items` tells what they are.
+
+        Raises:
+            TypeError, ValueError: as `encode` and `rshash.search`.
         """
-        return search(self.codes, self.encode(query), k=k, radius=radius, n_threads=n_threads)
+        return search(self.codes, self.encode(query), k=k, radius=radius, **options)
 
 
 def open_archive(path: str | os.PathLike[str]) -> Archive:

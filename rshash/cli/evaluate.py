@@ -92,4 +92,10 @@ def command(
     report.protocol["split"] = {"name": split, "seed": split_seed}
     if output is not None:
         report.save(output)
+    for direction, missing in report.n_unanswerable.items():
+        if missing:
+            asked = report.n_queries[direction]
+            click.echo(
+                f"{direction}: {missing} of {asked} queries have nothing relevant to find; they count 0", err=True
+            )
     click.echo(report.to_json() if as_json else report.table())

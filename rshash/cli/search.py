@@ -13,6 +13,9 @@ from rshash.files import write_atomically
 if TYPE_CHECKING:
     from rshash.picture import Tile
 
+HITS_DRAWN = 100
+"""A picture shows no more; every hit is printed."""
+
 
 @click.command()
 @click.argument("archive", type=options.PATH)
@@ -79,9 +82,10 @@ def draw_hits(target: Path, name: str, query: Any, archive: Archive, hits: list[
     from rshash.picture import Tile, contact_sheet
 
     asked = Tile("query", name, None if isinstance(query, str) else query)
-    sheet = contact_sheet(
-        [(asked, [_tile(hit) for hit in hits])], heading=f"{len(archive):,} {archive.kind} at {archive.n_bits} bits"
-    )
+    heading = f"{len(archive):,} {archive.kind} at {archive.n_bits} bits"
+    if len(hits) > HITS_DRAWN:
+        heading += f", the first {HITS_DRAWN} of {len(hits):,} hits"
+    sheet = contact_sheet([(asked, [_tile(hit) for hit in hits[:HITS_DRAWN]])], heading=heading)
     with write_atomically(target) as draft:
         sheet.save(draft)
 
