@@ -63,6 +63,8 @@ def search(
     >>> search(codes, codes[0], radius=1, filter=np.array([True, True, False])).ids.tolist()
     [0]
     """
+    if plan is not None and not isinstance(plan, str):
+        raise TypeError(f"plan must be the name of one or None, got {type(plan).__name__}")
     if isinstance(codes, MultiIndex):
         if filter is None and exclude is None and plan in (None, PLAN):
             return codes.search(query, k, radius, n_threads=n_threads)

@@ -149,6 +149,8 @@ def test_torch_tensors_are_searched_in_place():
         (CODES, CODES[0], {"exclude": [0.5]}, ValueError, "exclude must be integers"),
         (CODES, CODES[0], {"exclude": [500]}, ValueError, "exclude must name rows of the database, 0..499"),
         (CODES, CODES[0], {"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
+        (CODES, CODES[0], {"n_threads": 2**31}, ValueError, "n_threads must be at most 65536, got 2147483648"),
+        (CODES, CODES[0], {"plan": np.zeros(2)}, TypeError, "plan must be the name of one or None, got ndarray"),
         (CODES, CODES[0], {"n_threads": True}, TypeError, "n_threads must be an integer, got bool True"),
     ],
 )

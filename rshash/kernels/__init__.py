@@ -20,6 +20,9 @@ from rshash.names import unknown_name
 BACKENDS = ("native", "numba", "numpy")
 """Best first."""
 
+MOST_THREADS = 1 << 16
+"""More than any machine has; the native kernels count them in 32 bits."""
+
 Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
@@ -101,7 +104,7 @@ def threads(n_threads: int | None = None) -> int:
 
     Raises:
         TypeError: if ``n_threads`` is not an integer.
-        ValueError: if it, or RSHASH_NUM_THREADS, is not a positive integer.
+        ValueError: if it, or RSHASH_NUM_THREADS, is not between 1 and `MOST_THREADS`.
 
     >>> threads(2)
     2
@@ -110,13 +113,15 @@ def threads(n_threads: int | None = None) -> int:
         text = os.environ.get("RSHASH_NUM_THREADS", "")
         if not text:
             return _cores()
-        if not text.strip().isdecimal() or int(text) < 1:
-            raise ValueError(f"RSHASH_NUM_THREADS must be a positive integer, got {text!r}")
+        if not text.strip().isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+            raise ValueError(f"RSHASH_NUM_THREADS must be a positive integer up to {MOST_THREADS}, got {text!r}")
         return int(text)
     if isinstance(n_threads, bool | np.bool_) or not isinstance(n_threads, int | np.integer):
         raise TypeError(f"n_threads must be an integer, got {type(n_threads).__name__} {n_threads!r}")
     if n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}")
+    if n_threads > MOST_THREADS:
+        raise ValueError(f"n_threads must be at most {MOST_THREADS}, got {n_threads}: give it the number of cores")
     return int(n_threads)
 
 
