@@ -85,6 +85,13 @@ def test_without_native_kernels_the_index_still_answers(monkeypatch):
     assert_same(index.search(codes[:3], radius=4), rshash.search(codes, codes[:3], radius=4))
 
 
+def test_any_large_cost_means_no_limit():
+    codes = clustered_codes(300, 3, 10)
+    for arguments in ({"k": 4}, {"radius": 3}):
+        hits = MultiIndex(codes).search(codes[:5], most_cost=2**70, **arguments)
+        assert_same(hits, rshash.search(codes, codes[:5], **arguments))
+
+
 def test_added_codes_follow_the_old_ones():
     codes = clustered_codes(1000, 6, 5)
     index = MultiIndex(codes[:600], n_substrings=2).add(codes[600:])

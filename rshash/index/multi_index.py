@@ -137,7 +137,7 @@ class MultiIndex:
         kernel = backend()
         cost = len(self) // SCAN_SHARES[kernel.choose_plan(len(queries))]
         if most_cost is not None:
-            cost = check_integer("most_cost", most_cost, 0)
+            cost = min(check_integer("most_cost", most_cost, 0), 2**63 - 1)
         native: Any = kernel  # only the native backend reads tables
         if not hasattr(native, "multi_index_top_k"):
             answered = np.zeros(len(queries), bool)
