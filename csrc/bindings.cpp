@@ -65,13 +65,26 @@ using Tables = py::array_t<T, py::array::c_style>;
 
 using Bitmap = std::optional<py::array_t<std::uint8_t, py::array::c_style>>;
 
+/// Bit planes as slice_codes makes them, never converted.
+using Planes = std::optional<py::array_t<std::uint8_t, py::array::c_style>>;
+
+bool is_aligned(const std::uint8_t* planes) { return reinterpret_cast<std::uintptr_t>(planes) % 64 == 0; }
+
 rshash::RunOptions run_options(const rshash::CodesView& codes, int n_threads, const std::string& simd,
-                               const std::string& plan, const Bitmap& admitted) {
+                               const std::string& plan, const Bitmap& admitted,
+                               const Planes& planes = std::nullopt) {
   if (n_threads < 1) throw py::value_error("n_threads must be at least 1");
   if (admitted && (admitted->ndim() != 1 || admitted->shape(0) != (codes.n_rows + 7) / 8)) {
     throw py::value_error("admitted must have one bit for each row");
   }
-  return {parse_simd(simd), parse_plan(plan), admitted ? admitted->data() : nullptr, n_threads, interrupted};
+  if (planes && (planes->ndim() != 3 ||
+                 planes->shape(0) != (codes.n_rows + rshash::kBlockRows - 1) / rshash::kBlockRows ||
+                 planes->shape(1) != 8 * codes.n_bytes || planes->shape(2) != rshash::kBlockRows / 8 ||
+                 !is_aligned(planes->data()))) {
+    throw py::value_error("planes must be what slice_codes made of codes");
+  }
+  return {parse_simd(simd), parse_plan(plan), admitted ? admitted->data() : nullptr,
+          n_threads,        interrupted,      planes ? planes->data() : nullptr};
 }
 
 /// Rows that may be hits.
@@ -87,6 +100,25 @@ std::int64_t count_admitted(const rshash::CodesView& codes, const Bitmap& admitt
 
 std::string choose_plan(std::int64_t n_queries) {
   return kPlanNames[static_cast<int>(rshash::choose_plan(n_queries))];
+}
+
+std::string choose_plan_with_planes(std::int64_t n_queries, std::int64_t n_bytes) {
+  return kPlanNames[static_cast<int>(rshash::choose_plan_with_planes(n_queries, n_bytes))];
+}
+
+py::array_t<std::uint8_t> slice_codes(const py::array& codes, const std::string& simd) {
+  const auto view = view_codes(codes, "codes");
+  const Simd level = parse_simd(simd);
+  const std::int64_t n_blocks = (view.n_rows + rshash::kBlockRows - 1) / rshash::kBlockRows;
+  const std::int64_t block_bytes = view.n_bytes * rshash::kBlockRows;
+  const std::align_val_t alignment{64};
+  auto* planes = static_cast<std::uint8_t*>(::operator new(n_blocks * block_bytes, alignment));
+  const py::capsule owner(planes, [](void* memory) { ::operator delete(memory, std::align_val_t{64}); });
+  {
+    const py::gil_scoped_release released;
+    rshash::slice_codes(view, level, planes);
+  }
+  return py::array_t<std::uint8_t>({n_blocks, 8 * view.n_bytes, rshash::kBlockRows / 8}, planes, owner);
 }
 
 /// Calls search() without the GIL; an interrupt leaves the exception that its signal handler raised.
@@ -117,11 +149,12 @@ void check_pair(const rshash::CodesView& codes, const rshash::CodesView& queries
 }
 
 py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k, int n_threads,
-                const std::string& simd, const std::string& plan, const Bitmap& admitted) {
+                const std::string& simd, const std::string& plan, const Bitmap& admitted,
+                const Planes& planes) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
-  const auto options = run_options(codes_view, n_threads, simd, plan, admitted);
+  const auto options = run_options(codes_view, n_threads, simd, plan, admitted, planes);
   if (k < 1 || k > count_admitted(codes_view, admitted)) {
     throw py::value_error("k must be between 1 and the number of admitted rows");
   }
@@ -134,14 +167,15 @@ py::tuple top_k(const py::array& codes, const py::array& queries, std::int64_t k
 }
 
 py::tuple within_radius(const py::array& codes, const py::array& queries, std::int32_t radius, int n_threads,
-                        const std::string& simd, const std::string& plan, const Bitmap& admitted) {
+                        const std::string& simd, const std::string& plan, const Bitmap& admitted,
+                        const Planes& planes) {
   const auto codes_view = view_codes(codes, "codes");
   const auto queries_view = view_codes(queries, "queries");
   check_pair(codes_view, queries_view);
   if (radius < 0 || radius > 8 * codes_view.n_bytes) {
     throw py::value_error("radius must be between 0 and 8 * n_bytes");
   }
-  const auto options = run_options(codes_view, n_threads, simd, plan, admitted);
+  const auto options = run_options(codes_view, n_threads, simd, plan, admitted, planes);
   rshash::RadiusHits hits;
   run_without_gil([&] { hits = rshash::within_radius(codes_view, queries_view, radius, options); });
   return py::make_tuple(to_array(std::move(hits.offsets)), to_array(std::move(hits.distances)),
@@ -236,8 +270,13 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "Exact Hamming search over packed codes, compiled; see csrc/hamming.h.";
   module.def("simd_levels", &simd_levels, "Instruction sets this processor runs, slowest first.");
   module.def("choose_plan", &choose_plan, py::arg("n_queries"), "The faster plan for a number of queries.");
+  module.def("choose_plan_with_planes", &choose_plan_with_planes, py::arg("n_queries"), py::arg("n_bytes"),
+             "The same for a database that was sliced beforehand.");
+  module.def("slice_codes", &slice_codes, py::arg("codes"), py::arg("simd"),
+             "Bit planes of codes, (ceil(N / 512), 8 * n_bytes, 64) uint8.");
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("n_threads"),
              py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
+             py::arg("planes").noconvert() = py::none(),
              "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");
   module.def(
       "multi_index_top_k", &multi_index_top_k, py::arg("codes").noconvert(), py::arg("rows").noconvert(),
@@ -250,6 +289,7 @@ PYBIND11_MODULE(_native, module) {
              "As within_radius, through tables: offsets, distances, rows and (Q,) uint8 as above.");
   module.def("within_radius", &within_radius, py::arg("codes"), py::arg("queries"), py::arg("radius"),
              py::arg("n_threads"), py::arg("simd"), py::arg("plan"), py::arg("admitted") = py::none(),
+             py::arg("planes").noconvert() = py::none(),
              "Rows within the radius: offsets (Q + 1,) int64, distances (H,) int32, rows (H,) int64.");
   module.def("measure_reads", &measure_reads, py::arg("buffer"), py::arg("n_threads"),
              "Read a buffer front to back: seconds, bytes.");

@@ -92,8 +92,9 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
       const Range rows = cut(codes.n_rows, part % grid.n_row_parts, grid.n_row_parts, rows_in_tile);
       const Range mine = cut(n_queries, part / grid.n_row_parts, grid.n_query_parts, 1);
       selectors[part].assign(mine.last - mine.first, Selector(wanted.k, wanted.first_limit));
-      scan_rows({codes, rows, block, mine, kernels, options.plan, filter, selectors[part].data()}, stop,
-                part == 0);
+      scan_rows(
+          {codes, rows, block, mine, kernels, options.plan, filter, options.planes, selectors[part].data()},
+          stop, part == 0);
     });
     for (std::int64_t query_part = 0; query_part < grid.n_query_parts; ++query_part) {
       const Range mine = cut(n_queries, query_part, grid.n_query_parts, 1);

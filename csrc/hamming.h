@@ -45,6 +45,17 @@ enum class Plan { popcount, sliced };
 /// The faster plan for a number of queries.
 Plan choose_plan(std::int64_t n_queries);
 
+/// The same for a database that was sliced beforehand.
+Plan choose_plan_with_planes(std::int64_t n_queries, std::int64_t n_bytes);
+
+/// Rows in a block of bit planes.
+inline constexpr std::int64_t kBlockRows = 512;
+
+/// Writes the bit planes of codes, block after block: plane p of block b holds bit p % 8 of byte p / 8 of
+/// rows 512 b .. 512 b + 511, row r of the block in bit r % 8 of byte r / 8, at planes + (8 * n_bytes * b +
+/// p) * 64. Rows that the last block lacks are zero. `planes` is aligned to 64 bytes.
+void slice_codes(const CodesView& codes, Simd simd, std::uint8_t* planes);
+
 /// How a search runs.
 struct RunOptions {
   Simd simd = Simd::portable;
@@ -54,6 +65,8 @@ struct RunOptions {
   int n_threads = 1;
   /// Called by the calling thread, about twenty times a second; true stops the search with `Interrupted`.
   bool (*interrupted)() = nullptr;
+  /// What `slice_codes` made of the database, for the sliced plan; null slices on the way.
+  const std::uint8_t* planes = nullptr;
 };
 
 /// Thrown when `RunOptions::interrupted` asked to stop.

@@ -86,6 +86,10 @@ struct SlicedKernel {
   void (*encode_limit)(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* offsets);
   /// Makes the tables of `group_rows` dense rows.
   void (*prepare)(const Tile& group, std::uint8_t* tables);
+  /// Writes the bit planes of `group_rows` dense rows, each 64 bytes behind the last (see `slice_codes`).
+  void (*slice)(const Tile& group, std::uint8_t* planes);
+  /// Makes the tables of a group from such planes.
+  void (*prepare_sliced)(const std::uint8_t* planes, std::uint32_t n_bytes, std::uint8_t* tables);
   /// Appends the rows nearer than the limit of each query from first_query on, rows of a query ascending;
   /// returns the query to go on with once `found` is full, or n_queries.
   std::size_t (*scan)(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,

@@ -20,6 +20,10 @@ constexpr std::int64_t kLongTile = 8;
 /// bits).
 constexpr std::int64_t kSlicedQueries = 12;
 
+/// The same for codes of at most so many bytes that were sliced beforehand; wider ones gain too little.
+constexpr std::int64_t kPlaneQueries = 4;
+constexpr std::int64_t kPlaneBytes = 16;
+
 /// A filter that admits less than one row in so many is sparse.
 constexpr std::int64_t kSparse = 8;
 
@@ -191,8 +195,14 @@ class SlicedScan {
       if (n_groups % kGroupsBetweenLooks == 0 && stop.raised(is_calling_thread)) return;
       if (!admit(here)) continue;
       const bool whole = here.tile.n_rows == kernel_.group_rows;
-      kernel_.prepare(whole ? here.tile : pad(here.tile), tables_.get());
-      const SlicedGroup group{tables_.get(), admitted_, n_bytes_, tiles.ahead(), tiles.ahead_bytes()};
+      SlicedGroup group{tables_.get(), admitted_, n_bytes_, tiles.ahead(), tiles.ahead_bytes()};
+      if (job_.planes != nullptr && here.picked == nullptr) {
+        kernel_.prepare_sliced(planes_of(here.first_row), n_bytes_, tables_.get());
+        group.ahead = planes_of(here.first_row + kernel_.group_rows);
+        group.ahead_bytes = group.ahead_bytes == 0 ? 0 : kBlockRows * n_bytes_;
+      } else {
+        kernel_.prepare(whole ? here.tile : pad(here.tile), tables_.get());
+      }
       settle(here, marks, kernel_.scan(group, offsets_.data(), n_queries_, marks));
     }
   }
@@ -204,6 +214,11 @@ class SlicedScan {
     limits_[query] = job_.selectors[query].limit();
     kernel_.encode_limit(std::min(limits_[query], 8 * n_bytes_), n_bytes_,
                          offsets_.data() + query * n_offsets_);
+  }
+
+  /// Planes of the group that begins at a row, a multiple of `group_rows`.
+  const std::uint8_t* planes_of(std::int64_t row) const {
+    return job_.planes + row / kBlockRows * kBlockRows * n_bytes_ + row % kBlockRows / 8;
   }
 
   /// Notes which rows of a group exist and are admitted; false when none.
@@ -279,6 +294,30 @@ Plan choose_plan(std::int64_t n_queries) {
   return n_queries < kSlicedQueries ? Plan::popcount : Plan::sliced;
 }
 
+Plan choose_plan_with_planes(std::int64_t n_queries, std::int64_t n_bytes) {
+  return n_bytes <= kPlaneBytes && n_queries >= kPlaneQueries ? Plan::sliced : choose_plan(n_queries);
+}
+
+void slice_codes(const CodesView& codes, Simd simd, std::uint8_t* planes) {
+  const SlicedKernel kernel = kernels_for(simd).sliced;
+  const RowFilter all(nullptr, codes.n_rows);
+  TileReader tiles(codes, all, {0, codes.n_rows}, kernel.group_rows);
+  std::vector<std::uint8_t> padded(kernel.group_rows * codes.n_bytes);
+  const std::int64_t n_padded = (codes.n_rows + kBlockRows - 1) / kBlockRows * kBlockRows;
+  RowTile here;
+  for (std::int64_t row = 0; row < n_padded; row += kernel.group_rows) {
+    Tile group{padded.data(), kernel.group_rows, static_cast<std::uint32_t>(codes.n_bytes)};
+    if (tiles.next(here) && here.tile.n_rows == kernel.group_rows) {
+      group = here.tile;
+    } else {  // the last rows and what the block lacks
+      std::fill(padded.begin(), padded.end(), std::uint8_t{0});
+      if (row < codes.n_rows)
+        std::memcpy(padded.data(), here.tile.rows, std::size_t{here.tile.n_rows} * codes.n_bytes);
+    }
+    kernel.slice(group, planes + row / kBlockRows * kBlockRows * codes.n_bytes + row % kBlockRows / 8);
+  }
+}
+
 RowFilter::RowFilter(const std::uint8_t* admitted, std::int64_t n_rows) : admitted(admitted), sparse(false) {
   if (admitted == nullptr) return;
   std::int64_t n_admitted = 0;
@@ -302,7 +341,9 @@ void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
   std::int64_t row = job.rows.first;
   for (std::int64_t step = kFirstRows; row < job.rows.last && (row == job.rows.first || !limits_fit(job));
        step *= 2) {
-    const std::int64_t next = std::min(job.rows.last, row + step);
+    std::int64_t next = row + step;
+    if (job.planes != nullptr) next = (next + kBlockRows - 1) / kBlockRows * kBlockRows;
+    next = std::min(job.rows.last, next);
     scan_popcount(job, {row, next}, stop, is_calling_thread);
     row = next;
   }

@@ -52,7 +52,8 @@ struct ScanJob {
   const Kernels& kernels;
   Plan plan;
   const RowFilter& filter;
-  Selector* selectors;  // one for each of `queries`
+  const std::uint8_t* planes;  // see RunOptions
+  Selector* selectors;         // one for each of `queries`
 };
 
 /// Offers every row to every selector, unless the sign is raised before.

@@ -254,44 +254,82 @@ void gather_words(const Tile& group, std::uint32_t word, std::uint64_t* words) {
   }
 }
 
+/// The planes of one word of a group; those of bytes that a code lacks are zero.
+template <class Plane>
+RSHASH_INLINE void slice_word(const Tile& group, std::uint32_t word, Plane* planes) {
+  if (Plane::kStrided ? group.n_bytes >= 8 * (word + 1) : group.n_bytes == 8) {
+    Plane::slice(group.rows + std::size_t{8} * word, group.n_bytes, planes);
+  } else {
+    alignas(64) std::uint64_t words[Plane::kRows];
+    gather_words<Plane>(group, word, words);
+    Plane::slice(reinterpret_cast<const std::uint8_t*>(words), 8, planes);
+  }
+}
+
+/// Fills the table of word `word` from its planes.
+template <class Plane>
+RSHASH_INLINE void fill_table(const Plane* planes, std::uint32_t word, std::uint32_t n_bytes,
+                              std::uint8_t* tables) {
+  Plane* table = reinterpret_cast<Plane*>(tables) + std::size_t{word} * kTablePlanes;
+  switch (word + 1 < words_of(n_bytes) ? 8 : tail_bytes(n_bytes)) {
+    case 1:
+      build_table<Plane, 8>(planes, table);
+      break;
+    case 2:
+      build_table<Plane, 16>(planes, table);
+      break;
+    case 3:
+      build_table<Plane, 24>(planes, table);
+      break;
+    case 4:
+      build_table<Plane, 32>(planes, table);
+      break;
+    case 5:
+      build_table<Plane, 40>(planes, table);
+      break;
+    case 6:
+      build_table<Plane, 48>(planes, table);
+      break;
+    case 7:
+      build_table<Plane, 56>(planes, table);
+      break;
+    default:
+      build_table<Plane, 64>(planes, table);
+  }
+}
+
 template <class Plane>
 void prepare_group(const Tile& group, std::uint8_t* tables) {
-  alignas(64) std::uint64_t words[Plane::kRows];
   Plane planes[kWordPlanes];
-  const std::uint32_t n_words = words_of(group.n_bytes);
-  for (std::uint32_t word = 0; word < n_words; ++word) {
-    if (Plane::kStrided ? group.n_bytes >= 8 * (word + 1) : group.n_bytes == 8) {
-      Plane::slice(group.rows + std::size_t{8} * word, group.n_bytes, planes);
+  for (std::uint32_t word = 0; word < words_of(group.n_bytes); ++word) {
+    slice_word(group, word, planes);
+    fill_table(planes, word, group.n_bytes, tables);
+  }
+}
+
+template <class Plane>
+void slice_group(const Tile& group, std::uint8_t* to) {
+  Plane planes[kWordPlanes];
+  for (std::uint32_t word = 0; word < words_of(group.n_bytes); ++word) {
+    slice_word(group, word, planes);
+    for (std::uint32_t p = 0; p < kWordPlanes && 64 * word + p < 8 * group.n_bytes; ++p, to += kBlockRows / 8)
+      planes[p].store(reinterpret_cast<std::uint64_t*>(to));
+  }
+}
+
+template <class Plane>
+void prepare_sliced(const std::uint8_t* from, std::uint32_t n_bytes, std::uint8_t* tables) {
+  Plane copies[kWordPlanes];
+  for (std::uint32_t word = 0; word < words_of(n_bytes); ++word) {
+    const std::uint32_t left = 8 * n_bytes - kWordPlanes * word;
+    if (Plane::kRows == kBlockRows && (left >= kWordPlanes || left == 8 * tail_bytes(n_bytes))) {
+      fill_table(reinterpret_cast<const Plane*>(from), word, n_bytes, tables);
     } else {
-      gather_words<Plane>(group, word, words);
-      Plane::slice(reinterpret_cast<const std::uint8_t*>(words), 8, planes);
+      for (std::uint32_t p = 0; p < kWordPlanes; ++p)
+        copies[p] = p < left ? Plane::load(from + kBlockRows / 8 * p) : Plane::zeros();
+      fill_table<Plane>(copies, word, n_bytes, tables);
     }
-    Plane* table = reinterpret_cast<Plane*>(tables) + std::size_t{word} * kTablePlanes;
-    switch (word + 1 < n_words ? 8 : tail_bytes(group.n_bytes)) {
-      case 1:
-        build_table<Plane, 8>(planes, table);
-        break;
-      case 2:
-        build_table<Plane, 16>(planes, table);
-        break;
-      case 3:
-        build_table<Plane, 24>(planes, table);
-        break;
-      case 4:
-        build_table<Plane, 32>(planes, table);
-        break;
-      case 5:
-        build_table<Plane, 40>(planes, table);
-        break;
-      case 6:
-        build_table<Plane, 48>(planes, table);
-        break;
-      case 7:
-        build_table<Plane, 56>(planes, table);
-        break;
-      default:
-        build_table<Plane, 64>(planes, table);
-    }
+    from += kBlockRows / 8 * kWordPlanes;
   }
 }
 
@@ -376,8 +414,9 @@ std::size_t scan_queries(const SlicedGroup& group, const std::uint16_t* offsets,
 
 template <class Plane>
 SlicedKernel sliced_kernel() {
-  return {Plane::kRows,        sizeof(Plane) * kTablePlanes, query_offsets,      encode_query<Plane>,
-          encode_limit<Plane>, prepare_group<Plane>,         scan_queries<Plane>};
+  return {Plane::kRows,        sizeof(Plane) * kTablePlanes, query_offsets,
+          encode_query<Plane>, encode_limit<Plane>,          prepare_group<Plane>,
+          slice_group<Plane>,  prepare_sliced<Plane>,        scan_queries<Plane>};
 }
 
 }  // namespace

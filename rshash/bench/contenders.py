@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import rshash
 from rshash.codes import Codes
+from rshash.index.flat import FlatIndex
 from rshash.index.multi_index import MultiIndex
 
 Answer = tuple[NDArray[np.integer[Any] | np.floating[Any]], NDArray[np.integer[Any]]]
@@ -96,6 +97,15 @@ class Rshash(Contender):
         self.plan = hits.plan
         assert hits.offsets is not None
         return np.diff(hits.offsets)
+
+
+class RshashFlatIndex(Rshash):
+    """`rshash.FlatIndex`: the same scan, the database turned into bit planes beforehand."""
+
+    name = "rshash FlatIndex"
+
+    def build(self, codes: Codes) -> None:
+        self.codes: Any = FlatIndex(codes)
 
 
 class RshashMultiIndex(Contender):

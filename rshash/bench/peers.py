@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.bench.contenders import Answer, Contender, Numpy, Rshash, RshashMultiIndex
+from rshash.bench.contenders import Answer, Contender, Numpy, Rshash, RshashFlatIndex, RshashMultiIndex
 from rshash.codes import Codes
 from rshash.extras import require
 
@@ -197,6 +197,7 @@ class ScikitLearn(Contender):
 
 CONTENDERS: dict[str, type[Contender]] = {
     "rshash": Rshash,
+    "rshash-flatindex": RshashFlatIndex,
     "rshash-multiindex": RshashMultiIndex,
     "faiss-flat": FaissFlat,
     "usearch": Usearch,

@@ -3,6 +3,8 @@ from numpy.typing import NDArray
 
 def simd_levels() -> list[str]: ...
 def choose_plan(n_queries: int) -> str: ...
+def choose_plan_with_planes(n_queries: int, n_bytes: int) -> str: ...
+def slice_codes(codes: NDArray[np.uint8], simd: str) -> NDArray[np.uint8]: ...
 def top_k(
     codes: NDArray[np.uint8],
     queries: NDArray[np.uint8],
@@ -11,6 +13,7 @@ def top_k(
     simd: str,
     plan: str,
     admitted: NDArray[np.uint8] | None = None,
+    planes: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 def within_radius(
     codes: NDArray[np.uint8],
@@ -20,6 +23,7 @@ def within_radius(
     simd: str,
     plan: str,
     admitted: NDArray[np.uint8] | None = None,
+    planes: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 def multi_index_top_k(
     codes: NDArray[np.uint8],

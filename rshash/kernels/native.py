@@ -12,6 +12,7 @@ Distances = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Offsets = NDArray[np.int64]
 Bitmap = NDArray[np.uint8]
+Planes = NDArray[np.uint8]
 Tables = tuple[Codes, NDArray[np.uint32], NDArray[np.int64]]
 
 PLANS = ("popcount", "sliced")
@@ -48,18 +49,45 @@ def choose_plan(n_queries: int) -> str:
     return _native.choose_plan(n_queries)
 
 
+def choose_plan_with_planes(n_queries: int, n_bytes: int) -> str:
+    """Return the faster plan where `slice_codes` was done beforehand."""
+    return _native.choose_plan_with_planes(n_queries, n_bytes)
+
+
+def slice_codes(codes: Codes) -> Planes:
+    """Turn codes (N, n_bytes) into the bit planes that the sliced plan sums.
+
+    Returns:
+        (ceil(N / 512), 8 * n_bytes, 64) uint8: bit r % 8 of byte r // 8 of ``[b, p]`` is bit p % 8 of byte p // 8 of
+        row 512 b + r, zero where there is no such row.
+    """
+    return _native.slice_codes(codes, simd())
+
+
 def top_k(
-    codes: Codes, queries: Codes, k: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+    codes: Codes,
+    queries: Codes,
+    k: int,
+    n_threads: int,
+    plan: str,
+    admitted: Bitmap | None = None,
+    planes: Planes | None = None,
 ) -> tuple[Distances, Rows]:
-    """Return the k nearest rows of each query; see `rshash.kernels.Backend`."""
-    return _native.top_k(codes, queries, k, n_threads, simd(), plan, admitted)
+    """Return the k nearest rows of each query; see `rshash.kernels.Backend`. The sliced plan takes given planes."""
+    return _native.top_k(codes, queries, k, n_threads, simd(), plan, admitted, planes)
 
 
 def within_radius(
-    codes: Codes, queries: Codes, radius: int, n_threads: int, plan: str, admitted: Bitmap | None = None
+    codes: Codes,
+    queries: Codes,
+    radius: int,
+    n_threads: int,
+    plan: str,
+    admitted: Bitmap | None = None,
+    planes: Planes | None = None,
 ) -> tuple[Offsets, Distances, Rows]:
-    """Return all rows within the radius; see `rshash.kernels.Backend`."""
-    return _native.within_radius(codes, queries, radius, n_threads, simd(), plan, admitted)
+    """Return all rows within the radius; see `rshash.kernels.Backend`. The sliced plan takes given planes."""
+    return _native.within_radius(codes, queries, radius, n_threads, simd(), plan, admitted, planes)
 
 
 def multi_index_top_k(
