@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <random>
 #include <utility>
 #include <vector>
@@ -58,6 +59,35 @@ inline std::vector<Hit> rank_naively(const Codes& codes, const std::uint8_t* que
   }
   std::sort(hits.begin(), hits.end());
   return hits;
+}
+
+/// Bit planes of a database in the layout of `rshash::slice_codes`.
+struct Planes {
+  struct Free {
+    void operator()(std::uint8_t* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
+  };
+  std::size_t size;
+  std::unique_ptr<std::uint8_t[], Free> bytes;
+
+  explicit Planes(const Codes& codes)
+      : size((codes.n_rows + rshash::kBlockRows - 1) / rshash::kBlockRows * rshash::kBlockRows *
+             codes.n_bytes),
+        bytes(static_cast<std::uint8_t*>(::operator new[](size, std::align_val_t{64}))) {}
+};
+
+/// Bit planes, one bit at a time.
+inline Planes slice_naively(const Codes& codes) {
+  Planes planes(codes);
+  std::fill_n(planes.bytes.get(), planes.size, std::uint8_t{0});
+  for (std::int64_t row = 0; row < codes.n_rows; ++row) {
+    const std::int64_t block = row / rshash::kBlockRows, inside = row % rshash::kBlockRows;
+    for (std::int64_t bit = 0; bit < 8 * codes.n_bytes; ++bit) {
+      const int value = codes.row(row)[bit / 8] >> bit % 8 & 1;
+      planes.bytes[(8 * codes.n_bytes * block + bit) * rshash::kBlockRows / 8 + inside / 8] |=
+          static_cast<std::uint8_t>(value << inside % 8);
+    }
+  }
+  return planes;
 }
 
 /// The same codes lying in memory in some way, with not a byte to spare: a sanitizer sees what reads beyond.

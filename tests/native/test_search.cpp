@@ -52,9 +52,12 @@ struct Case {
   std::vector<std::vector<Hit>> ranked;
   std::vector<Layout> layouts, query_layouts;
   std::vector<Filter> filters;  // none, a half, few
+  Planes planes;
 
   Case(std::int64_t n_rows, std::int64_t n_bytes, std::int64_t n_queries, std::mt19937& random)
-      : codes(make_codes(n_rows, n_bytes, random)), queries(make_queries(codes, n_queries, random)) {
+      : codes(make_codes(n_rows, n_bytes, random)),
+        queries(make_queries(codes, n_queries, random)),
+        planes(slice_naively(codes)) {
     for (std::int64_t query = 0; query < n_queries; ++query)
       ranked.push_back(rank_naively(codes, queries.row(query)));
     for (int kind = 0; kind < Layout::n_kinds; ++kind) {
@@ -90,7 +93,8 @@ std::string describe(const char* what, const Case& c, std::int64_t n_queries, st
   return std::string(what) + " " + std::to_string(limit) + ", " + std::to_string(c.codes.n_bytes) +
          " bytes, " + std::to_string(c.codes.n_rows) + " rows, " + std::to_string(n_queries) + " queries, " +
          std::to_string(options.n_threads) + " threads, " + kSimdNames[static_cast<int>(options.simd)] +
-         ", " + kPlanNames[static_cast<int>(options.plan)] + (options.admitted != nullptr ? ", filter" : "");
+         ", " + kPlanNames[static_cast<int>(options.plan)] + (options.admitted != nullptr ? ", filter" : "") +
+         (options.planes != nullptr ? ", planes" : "");
 }
 
 /// Compares compressed rows with the naive hits of the queries that were answered; the others have none.
@@ -134,7 +138,8 @@ void test_scan(const Case& c, std::int64_t n_queries, Simd simd, Plan plan, std:
     const CodesView& codes = c.layouts[random() % Layout::n_kinds].view();
     const CodesView queries = c.first_queries(n_queries, random);
     const Filter& filter = c.filters[random() % c.filters.size()];
-    const RunOptions options{simd, plan, filter.data(), random() % 2 == 0 ? 1 : 3};
+    RunOptions options{simd, plan, filter.data(), random() % 2 == 0 ? 1 : 3};
+    if (plan == Plan::sliced && random() % 2 == 0) options.planes = c.planes.bytes.get();
     const std::int64_t k =
         std::min<std::int64_t>(filter.n_admitted, std::vector<std::int64_t>{1, 10, 300, 1 << 20}[turn]);
     const std::int32_t radius = c.n_bits() * std::vector<std::int32_t>{0, 1, 2, 4}[turn] / 4;
@@ -143,6 +148,15 @@ void test_scan(const Case& c, std::int64_t n_queries, Simd simd, Plan plan, std:
     check(ranked.equals(c, filter, all), describe("top", c, n_queries, k, options));
     check(equals(rshash::within_radius(codes, queries, radius, options), c, n_queries, filter, radius, all),
           describe("radius", c, n_queries, radius, options));
+  }
+}
+
+void test_slice(const Case& c, Simd simd) {
+  for (const Layout& layout : c.layouts) {
+    const Planes planes(c.codes);
+    rshash::slice_codes(layout.view(), simd, planes.bytes.get());
+    check(std::equal(planes.bytes.get(), planes.bytes.get() + planes.size, c.planes.bytes.get()),
+          describe("slice", c, 0, 0, {simd, Plan::sliced}));
   }
 }
 
@@ -240,6 +254,7 @@ int main(int n_arguments, char** arguments) {
         for (const std::int64_t n_queries : counts) {
           for (const Plan plan : {Plan::popcount, Plan::sliced}) test_scan(c, n_queries, simd, plan, random);
         }
+        test_slice(c, simd);
         if (n_rows == 63 || n_rows == sizes.back()) test_multi_index(c, 7, simd, random);
         for (const Plan plan : {Plan::popcount, Plan::sliced}) test_interrupt(c, simd, plan);
       }
