@@ -37,3 +37,17 @@ def test_standardise_refuses_features_that_are_all_equal():
 
 def test_standardisation_is_saved_with_the_weights():
     assert {"mean", "deviation"} <= HashHead(dim=2, n_bits=4, hidden=3).state_dict().keys()
+
+
+def test_head_without_a_hidden_layer_is_linear():
+    head = HashHead(dim=3, n_bits=2, hidden=0).eval()
+    features = torch.tensor([[1.0, -2.0, 0.5]])
+    expected = features @ head.layers[0].weight.T + head.layers[0].bias
+    torch.testing.assert_close(head(features), torch.tanh(expected))
+
+
+def test_sharpness_draws_codes_to_their_signs():
+    head = HashHead(dim=3, n_bits=8, hidden=4).eval()
+    features = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(head(features, sharpness=2.0), torch.tanh(2 * torch.atanh(head(features))))
+    assert torch.equal(head(features, sharpness=1e6).sign(), head(features).sign())

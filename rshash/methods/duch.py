@@ -18,6 +18,7 @@ from rshash.losses.adversarial import discriminator_loss, generator_loss, gradie
 from rshash.losses.balance import bit_balance, code_balance
 from rshash.losses.contrastive import SelfTerm, nt_xent
 from rshash.losses.quantization import quantization
+from rshash.methods.method import Method
 from rshash.methods.objective import Objective
 from rshash.methods.options import Options, number
 from rshash.methods.pairs import Batch, TrainingPairs
@@ -174,3 +175,17 @@ class Duch(Objective):
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
+
+DUCH = Method(
+    "duch",
+    "Mikriukov, Ravanbakhsh, Demir: arXiv 2201.08125, ICASSP 2022",
+    DuchOptions,
+    Duch,
+    losses="NT-Xent between and within modalities + adversarial + quantization + code balance",
+    departures=(
+        "The faults of the released code are corrected; options bring them back.",
+        "The second caption view leaves words out instead of replacing them.",
+        "Features are standardised on training rows only.",
+    ),
+)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from rshash.methods.options import Options
+from rshash.methods.options import DataOptions, Options
 from rshash.methods.pairs import Batch, TrainingPairs
 from rshash.models.heads import HashHead
 
@@ -15,27 +15,37 @@ class Objective(nn.Module):
     ``end_epoch``. All that must survive a resumed run is a parameter, a buffer (targets, memory banks, weights of
     pairs) or an optimizer in ``optimizers``; torch's random numbers are seeded by the loop at each epoch.
 
+    A method in closed form, whose options have no epochs, fits its heads when it is made and needs nothing else: its
+    heads are linear, without an optimizer.
+
     Args:
         pairs: training pairs; a method may encode all of them at the start of an epoch.
         n_bits: width of the codes.
         options: of the method.
     """
 
-    def __init__(self, pairs: TrainingPairs, n_bits: int, options: Options) -> None:
+    def __init__(self, pairs: TrainingPairs, n_bits: int, options: DataOptions) -> None:
         super().__init__()
         self.pairs = pairs
-        self.image_head = HashHead(pairs.images[0].shape[1], n_bits, options.hidden)
-        self.caption_head = HashHead(pairs.captions[0].shape[1], n_bits, options.hidden)
+        self._steps = options if isinstance(options, Options) else None
+        hidden = self._steps.hidden if self._steps else 0
+        self.image_head = HashHead(pairs.images[0].shape[1], n_bits, hidden)
+        self.caption_head = HashHead(pairs.captions[0].shape[1], n_bits, hidden)
         self.image_head.standardise(pairs.images[0])
         self.caption_head.standardise(pairs.captions[0])
-        heads = [*self.image_head.parameters(), *self.caption_head.parameters()]
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "heads": torch.optim.Adam(heads, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
-        }
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        if self._steps:
+            self.optimizers["heads"] = torch.optim.Adam(
+                self.head_parameters(), lr=self._steps.learning_rate, weight_decay=self._steps.weight_decay, fused=True
+            )
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Weights of both hash heads."""
+        return [*self.image_head.parameters(), *self.caption_head.parameters()]
 
     def learning_rate(self, epoch: int) -> float:
-        """Learning rate of the heads in an epoch, counted from 0."""
-        raise NotImplementedError
+        """Learning rate of the heads in an epoch, counted from 0; that of the options unless a method decays it."""
+        return self._steps.learning_rate if self._steps else 0.0
 
     def start_epoch(self, epoch: int) -> None:
         """Prepare an epoch: weights of pairs, memory banks, phases."""

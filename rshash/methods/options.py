@@ -13,35 +13,44 @@ def number(default: Any, *, above: float | None = None, least: float | None = No
 
 
 @dataclass(frozen=True)
-class Options:
-    """What every method has.
+class DataOptions:
+    """What every method has: the data that it sees.
 
     Attributes:
-        epochs: passes over the training images.
-        batch_size: image-caption pairs of a step; a smaller data set is one batch.
-        hidden: width of the hidden layer of both hash heads.
-        learning_rate: of the hash heads, at the start.
-        weight_decay: L2 decay of the hash heads (Adam's, not AdamW's).
         image_views: the views that a batch carries, from `rshash.data.views.IMAGE_VIEWS`.
         caption_views: likewise of captions, from `rshash.data.views.CAPTION_VIEWS`.
         view_seed: of the random views; apart from the training seed, so that cached features serve every training.
         captions: "one" trains on one caption of each image, drawn once; "any" draws one of its captions at each step.
+    """
+
+    image_views: tuple[str, ...] = ("original",)
+    caption_views: tuple[str, ...] = ("original",)
+    view_seed: int = number(0, least=0)
+    captions: Literal["one", "any"] = "one"
+
+
+@dataclass(frozen=True)
+class Options(DataOptions):
+    """What every method has that is trained in steps.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: image-caption pairs of a step; a smaller data set is one batch.
+        hidden: width of the hidden layer of both hash heads; 0 leaves it out, and the heads are linear.
+        learning_rate: of the hash heads, at the start.
+        weight_decay: L2 decay of the hash heads (Adam's, not AdamW's).
         keep: which weights are returned: those of the "last" epoch, or of the "best" on validation.
     """
 
     epochs: int = number(100, least=1)
     batch_size: int = number(256, least=2)
-    hidden: int = number(4096, least=1)
+    hidden: int = number(4096, least=0)
     learning_rate: float = number(1e-4, above=0)
     weight_decay: float = number(5e-4, least=0)
-    image_views: tuple[str, ...] = ("original",)
-    caption_views: tuple[str, ...] = ("original",)
-    view_seed: int = number(0, least=0)
-    captions: Literal["one", "any"] = "one"
     keep: Literal["last", "best"] = "last"
 
 
-Kind = TypeVar("Kind", bound=Options)
+Kind = TypeVar("Kind", bound=DataOptions)
 
 
 def parse_options(kind: type[Kind], given: Mapping[str, Any]) -> Kind:

@@ -262,7 +262,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         )
     for name, kind in _TYPES.items():
         value = settings.get(name)
-        if type(value) is not kind or (isinstance(value, int) and not 1 <= value <= 1 << 20):
+        least = 0 if name.endswith("hidden") else 1  # a linear head has no hidden layer
+        if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):
             raise ValueError(f"{path} is damaged: {name} is {value!r}, expected {_kind_in_words(kind)}")
     return settings
 

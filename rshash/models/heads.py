@@ -13,7 +13,7 @@ class HashHead(nn.Module):
     Args:
         dim: width of the features.
         n_bits: width of the codes.
-        hidden: width of the hidden layer.
+        hidden: width of the hidden layer; 0 for a linear head, Linear - tanh.
 
     >>> head = HashHead(dim=3, n_bits=8, hidden=16).eval()
     >>> head(torch.zeros(5, 3)).shape
@@ -30,8 +30,10 @@ class HashHead(nn.Module):
         self.hidden = hidden
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
-        self.layers = nn.Sequential(
-            nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits), nn.Tanh()
+        self.layers = (
+            nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
+            if hidden
+            else nn.Sequential(nn.Linear(dim, n_bits))
         )
 
     @torch.no_grad()
@@ -47,7 +49,6 @@ class HashHead(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1)."""
-        relaxed: Tensor = self.layers((features - self.mean) / self.deviation)
-        return relaxed
+    def forward(self, features: Tensor, sharpness: float = 1.0) -> Tensor:
+        """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1), nearer to ±1 the higher the sharpness."""
+        return torch.tanh(sharpness * self.layers((features - self.mean) / self.deviation))
