@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rshash.codes import Codes, pack_codes
 from rshash.data.dataset import CaptionDataset
@@ -37,8 +38,7 @@ def image_codes(
     Raises:
         ValueError: if an image cannot be read.
     """
-    for _, features in iterate_image_features(dataset, hasher.load_image_encoder(), cache=cache, progress=progress):
-        yield pack_codes(hasher.relaxed_images(features))
+    return map(pack_codes, relaxed_image_codes(hasher, dataset, cache=cache, progress=progress))
 
 
 def caption_codes(
@@ -48,11 +48,26 @@ def caption_codes(
 
     Arguments as `image_codes`; the blocks add up to as many rows as the data set has captions.
     """
+    return map(pack_codes, relaxed_caption_codes(hasher, dataset, cache=cache, progress=progress))
+
+
+def relaxed_image_codes(
+    hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
+) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks (n, n_bits) float32 of what `image_codes` takes the signs of."""
+    for _, features in iterate_image_features(dataset, hasher.load_image_encoder(), cache=cache, progress=progress):
+        yield hasher.relaxed_images(features)
+
+
+def relaxed_caption_codes(
+    hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
+) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks (n, n_bits) float32 of what `caption_codes` takes the signs of."""
     for start in range(0, len(dataset), IMAGES_AT_ONCE):
         part = dataset.subset(np.arange(start, min(start + IMAGES_AT_ONCE, len(dataset))))
         if any(part.captions):
             features = caption_features(part, hasher.load_caption_encoder(), cache=cache, progress=progress)
-            yield pack_codes(hasher.relaxed_captions(features))
+            yield hasher.relaxed_captions(features)
 
 
 def encode_rows(
