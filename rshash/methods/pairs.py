@@ -39,6 +39,7 @@ class TrainingPairs:
         first_caption: (N + 1,) int64; the captions of image i are rows first_caption[i] to first_caption[i + 1].
         chosen: (N,) int64 row of the one caption of each image, or None to draw one of its captions for each batch.
         labels: (N,) int64 classes, or None.
+        clean: (N,) bool, whether a pair is known to be right, or None where nothing is known.
     """
 
     images: tuple[Tensor, ...]
@@ -46,6 +47,7 @@ class TrainingPairs:
     first_caption: NDArray[np.int64]
     chosen: NDArray[np.int64] | None
     labels: Tensor | None
+    clean: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.first_caption) - 1

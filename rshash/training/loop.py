@@ -32,7 +32,8 @@ class Loop:
 
     Args:
         objective: of a method.
-        settings: all that the result depends on; holds "epochs", "batch_size" and "seed".
+        settings: all that the result depends on; holds "seed" and, unless the objective is in closed form, "epochs"
+            and "batch_size".
         validation: held-out pairs, or None.
         checkpoints: folder, or None.
         seconds_between_checkpoints: least time between two; the last epoch is always saved.
@@ -78,7 +79,7 @@ class Loop:
             TrainingDiverged: a loss term, a weight or a relaxed code is NaN or infinite.
             OSError: a checkpoint or the log cannot be written.
         """
-        epochs = self._settings["epochs"]
+        epochs = self._settings.get("epochs", 0)
         saved_at = time.monotonic()
         with tqdm(
             total=epochs, initial=self.state.epoch, desc="train", unit="epoch", disable=None if progress else True
@@ -87,7 +88,7 @@ class Loop:
                 started = time.monotonic()
                 learning_rate = self._objective.learning_rate(epoch)
                 losses = self._train_epoch(epoch, learning_rate)
-                self._validate(epoch)
+                self._validate()
                 shown = {**losses, **self.state.validation}
                 bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()}, refresh=False)
                 bar.update()
@@ -104,6 +105,8 @@ class Loop:
                 if self._checkpoints is not None and due:
                     self._save(self._checkpoints)
                     saved_at = time.monotonic()
+        if not epochs:
+            self._validate()
         self._capture()
         return self.state
 
@@ -144,24 +147,25 @@ class Loop:
             f"lower learning_rate (now {self._objective.learning_rate(epoch):g}) or the weight of that term{kept}"
         )
 
-    def _validate(self, epoch: int) -> None:
+    def _validate(self) -> None:
+        """Measure the heads as they are; without any epoch those of a closed form."""
         if self._validation is None:
             return
         heads = self._objective.image_head, self._objective.caption_head
         self._objective.eval()
-        self.state.validation = self._validation.measure(*(self._relax(head, epoch) for head in heads))
+        self.state.validation = self._validation.measure(*(self._relax(head) for head in heads))
         score = sum(self.state.validation.values())
         if self.state.best_epoch == 0 or score > sum(self.state.best_validation.values()):
-            self.state.best_epoch = epoch + 1
+            self.state.best_epoch = self.state.epoch
             self.state.best_validation = self.state.validation
             self.state.best_weights = [copy.deepcopy(head.state_dict()) for head in heads]
 
-    def _relax(self, head: HashHead, epoch: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    def _relax(self, head: HashHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         @torch.inference_mode()
         def relax(features: NDArray[np.float32]) -> NDArray[np.float32]:
             relaxed: NDArray[np.float32] = head(torch.from_numpy(features).to(self._device)).cpu().numpy()
             if not np.isfinite(relaxed).all():
-                raise self._diverged("the relaxed codes of the held-out part are not finite", epoch)
+                raise self._diverged("the relaxed codes of the held-out part are not finite", self.state.epoch - 1)
             return relaxed
 
         return relax

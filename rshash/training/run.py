@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rshash.codes import code_bytes
 from rshash.data.dataset import CaptionDataset
 from rshash.data.splits import duch_caption_choice
 from rshash.methods import METHODS
-from rshash.methods.options import Options, parse_options
+from rshash.methods.options import DataOptions, parse_options
 from rshash.methods.pairs import TrainingPairs
 from rshash.models.cache import FeatureCache
 from rshash.models.device import check_device
@@ -27,6 +27,7 @@ from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher
 from rshash.names import unknown_name
 from rshash.training.checkpoint import BEST, State
+from rshash.training.checks import check_supervision, split_rows
 from rshash.training.loop import Loop
 from rshash.training.validation import Validation
 
@@ -49,6 +50,7 @@ def train(
     log: str | os.PathLike[str] | None = None,
     progress: bool = True,
     device: str = "cpu",
+    clean: Sequence[int] | NDArray[np.int64] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> CrossModalHasher:
     """Train a hasher.
@@ -64,7 +66,8 @@ def train(
         caption_encoder: key of ``ENCODERS["caption"]``.
         seed: from 0; of weights, order of batches, and the split of the validation part.
         epochs: None takes the method's.
-        batch_size: pairs of a step; None takes the method's; more than there are makes one batch.
+        batch_size: pairs of a step, at most as many as there are to train on; None takes the method's, or all pairs
+            where there are fewer.
         validation: share of the images that is held out and measured after every epoch, 0 for none.
         cache: folder that keeps features between runs, or None.
         checkpoints: folder for the state to resume from and for the best hasher.
@@ -73,13 +76,15 @@ def train(
         log: JSONL file, one line an epoch: losses (mean over the pairs), learning rate, validation, seconds.
         progress: show bars on stderr where that is a terminal.
         device: torch device.
+        clean: rows of the data set whose captions are known to be right, for methods that ask for such a subset.
         options: of the method, by the names of its options class.
 
     Returns:
         The hasher of the last epoch, or of the best with the option ``keep="best"``.
 
     Raises:
-        ValueError: a name is unknown, an option ill-typed or out of range, the data too small or without captions.
+        ValueError: a name is unknown, an option ill-typed or out of range, the data too small or without captions, or
+            the method asks for labels or a clean subset that the data lacks.
         TrainingDiverged: a loss is not finite (a ValueError).
         ImportError: the package of an encoder is missing.
         OSError: a folder or file cannot be written.
@@ -95,10 +100,17 @@ def train(
     chosen = parse_options(METHODS[method].options, given)
     if resume and checkpoints is None:
         raise ValueError("resume needs the folder of checkpoints of the run to go on with")
-    if chosen.keep == "best" and validation == 0:
-        raise ValueError('keep="best" needs a validation part; give validation above 0')
-    train_rows, validation_rows = _split(dataset, validation, seed)
     recorded = json.loads(json.dumps(dataclasses.asdict(chosen)))  # with lists for tuples, as files give them back
+    keep_best = recorded.get("keep") == "best"
+    if keep_best and validation == 0:
+        raise ValueError('keep="best" needs a validation part; give validation above 0')
+    train_rows, validation_rows = split_rows(dataset, validation, seed)
+    if given.get("batch_size", 0) > len(train_rows):
+        raise ValueError(
+            f"batch_size is {given['batch_size']}, more than the {len(train_rows)} images to train on; "
+            "give fewer, or leave it out for one batch of all"
+        )
+    trusted = check_supervision(METHODS[method].supervision, dataset, train_rows, clean)
     settings = {
         "method": method,
         "n_bits": n_bits,
@@ -107,13 +119,14 @@ def train(
         "seed": seed,
         "validation": validation,
         "data": dataset.fingerprint(),
+        "clean": None if trusted is None else np.flatnonzero(trusted).tolist(),
         **recorded,
     }
 
     loaded = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
     kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
     features = _encode_views(dataset, *loaded, chosen, kept, progress)
-    pairs = features.rows(train_rows, device)
+    pairs = features.rows(train_rows, trusted, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.default_rng([seed, 0]).integers(2**63)))
         objective = METHODS[method].objective(pairs, n_bits, chosen).to(device)
@@ -155,24 +168,7 @@ def train(
         log=log,
         on_best=lambda state: hasher(True, state).save(folder / BEST) if folder else None,
     )
-    return hasher(chosen.keep == "best", loop.run(progress))
-
-
-def _split(dataset: CaptionDataset, validation: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Check the data and return the rows to train on and those held out, each ascending."""
-    if not 0 <= validation < 1:
-        raise ValueError(f"validation is {validation}; expected a share of the images, 0 <= validation < 1")
-    bare = [name for name, captions in zip(dataset.ids, dataset.captions, strict=True) if not captions]
-    if bare:
-        raise ValueError(
-            f"{len(bare)} of {len(dataset)} images have no caption, the first is {bare[0]!r}; "
-            "train on a subset without them"
-        )
-    n_validation = round(validation * len(dataset))
-    if len(dataset) - n_validation < 2:
-        raise ValueError(f"{len(dataset)} images leave {len(dataset) - n_validation} to train on; expected 2 or more")
-    order = np.random.default_rng([seed, 2]).permutation(len(dataset))
-    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+    return hasher(keep_best, loop.run(progress))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +191,7 @@ class _Features:
     any_caption: bool
     labels: NDArray[np.int64] | None
 
-    def rows(self, rows: NDArray[np.int64], device: str) -> TrainingPairs:
+    def rows(self, rows: NDArray[np.int64], trusted: NDArray[np.bool_] | None, device: str) -> TrainingPairs:
         """Gather the images of the given rows with all their captions."""
         counts = np.diff(self.first_caption)[rows]
         captions = np.concatenate([np.arange(*self.first_caption[row : row + 2]) for row in rows])
@@ -206,6 +202,7 @@ class _Features:
             first_caption=first,
             chosen=None if self.any_caption else first[:-1] + (self.one_caption - self.first_caption[:-1])[rows],
             labels=None if self.labels is None else torch.from_numpy(self.labels[rows]).to(device),
+            clean=None if trusted is None else torch.from_numpy(trusted).to(device),
         )
 
     def validation(self, rows: NDArray[np.int64]) -> Validation:
@@ -218,7 +215,7 @@ def _encode_views(
     dataset: CaptionDataset,
     image_encoder: ImageEncoder,
     caption_encoder: CaptionEncoder,
-    options: Options,
+    options: DataOptions,
     cache: FeatureCache | None,
     progress: bool,
 ) -> _Features:
