@@ -1,5 +1,8 @@
 """Slow references for the metrics: one query at a time, plain loops, nothing of the package."""
 
+import itertools
+import math
+
 
 def average_precision(ranking, n_relevant, k):
     found, total = 0, 0.0
@@ -30,3 +33,22 @@ def recall_at_k(ranking, n_relevant, k):
 
 def hit_at_k(ranking, n_relevant, k):
     return 1.0 if any(ranking[:k]) else 0.0
+
+
+def ndcg_at_k(ranking, n_relevant, k):
+    gain = sum(1 / math.log2(rank + 1) for rank, relevant in enumerate(ranking[:k], start=1) if relevant)
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, n_relevant) + 1))
+    return gain / ideal if n_relevant else 0.0
+
+
+def all_rankings(ties):
+    """Every ranking of ties, each a list of relevances at one distance: all orders within each of them."""
+    orders = [set(itertools.permutations(tie)) for tie in ties]
+    for parts in itertools.product(*orders):
+        yield [relevant for part in parts for relevant in part]
+
+
+def expected(metric, ties, k):
+    """Mean of a metric over all orders within ties; distinct orders of equal relevances are equally likely."""
+    values = [metric(ranking, sum(ranking), k) for ranking in all_rankings(ties)]
+    return sum(values) / len(values)

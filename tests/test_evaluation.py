@@ -6,7 +6,9 @@ import pytest
 import naive_metrics
 from rshash.codes import pack_codes
 from rshash.data.dataset import CaptionDataset
-from rshash.evaluation import METRICS, QUERIES_AT_ONCE, Side, evaluate, measure, one_caption_each
+from rshash.evaluation import EXPECTED, METRICS, WITHIN, Side, evaluate, measure, one_caption_each
+from rshash.evaluation.halves import duplicates
+from rshash.evaluation.measure import QUERIES_AT_ONCE
 
 
 def some_side(n, seed, n_classes=4, n_bits=6):
@@ -15,10 +17,15 @@ def some_side(n, seed, n_classes=4, n_bits=6):
     return Side(codes, rng.integers(0, n_classes, n), np.arange(n))
 
 
-def naive_ranking(side, query, group, own):
+def naive_hits(side, query, group, own):
+    """(distance, row, relevant) of every row but the query's own, nearest first."""
     distance = [bin(int.from_bytes(bytes(row ^ query), "big")).count("1") for row in side.codes]
     order = sorted((d, row) for row, d in enumerate(distance) if side.items[row] != own)
-    return [bool(side.groups[row] == group) for _, row in order]
+    return [(d, row, bool(side.groups[row] == group)) for d, row in order]
+
+
+def naive_ranking(side, query, group, own):
+    return [relevant for _, _, relevant in naive_hits(side, query, group, own)]
 
 
 NAIVE = {
@@ -28,6 +35,7 @@ NAIVE = {
     "P": naive_metrics.precision_at_k,
     "recall": naive_metrics.recall_at_k,
     "R": naive_metrics.hit_at_k,
+    "NDCG": naive_metrics.ndcg_at_k,
 }
 
 
@@ -43,6 +51,69 @@ def test_scores_equal_plain_loops(same_modality):
                 ranking = naive_ranking(database, code, group, item if same_modality else None)
                 expected.append(metric(ranking, sum(ranking), k))
             assert scores[f"{name}@{k}"] == pytest.approx(np.mean(expected)), (name, k)
+
+
+@pytest.mark.parametrize("same_modality", [False, True])
+def test_expected_scores_and_balls_equal_those_of_counts(same_modality):
+    database = some_side(50, seed=6)
+    queries = Side(database.codes[:9], database.groups[:9], database.items[:9])
+    scores, _ = measure(queries, database, ks=[1, 5], radii=[0, 2], same_modality=same_modality)
+    relevant_at, items_at = np.zeros((9, 9), int), np.zeros((9, 9), int)
+    for number, (code, group, item) in enumerate(zip(queries.codes, queries.groups, queries.items, strict=True)):
+        for distance, _, relevant in naive_hits(database, code, group, item if same_modality else None):
+            items_at[number, distance] += 1
+            relevant_at[number, distance] += relevant
+    for name, metric in EXPECTED.items():
+        for k in (1, 5):
+            assert scores[f"{name}@{k}"] == pytest.approx(metric(relevant_at, items_at, k).mean())
+    assert scores["expected mAP"] == pytest.approx(EXPECTED["expected mAP"](relevant_at, items_at, 50).mean())
+    for name, metric in WITHIN.items():
+        for radius in (0, 2):
+            assert scores[f"{name} within {radius}"] == pytest.approx(metric(relevant_at, items_at, radius).mean())
+
+
+def test_expected_scores_do_not_depend_on_the_order_of_rows():
+    queries, database = some_side(10, seed=7, n_bits=3), some_side(60, seed=8, n_bits=3)
+    order = np.random.default_rng(9).permutation(60)
+    shuffled = Side(database.codes[order], database.groups[order], database.items[order])
+    first, second = (measure(queries, side)[0] for side in (database, shuffled))
+    assert first["mAP"] != second["mAP"]
+    for column in first:
+        if column.startswith("expected") or "within" in column:
+            assert first[column] == pytest.approx(second[column])
+
+
+def test_relaxed_codes_are_ranked_by_cosine():
+    rng = np.random.default_rng(10)
+    relaxed = rng.standard_normal((40, 5)).astype(np.float32)
+    groups = rng.integers(0, 3, 40)
+    scores, _ = measure(Side(relaxed[:8], groups[:8], np.arange(8)), Side(relaxed[8:], groups[8:], np.arange(8, 40)))
+    lengths = np.linalg.norm(relaxed, axis=1)
+    expected = []
+    for query in range(8):
+        cosines = [(-relaxed[query] @ relaxed[row] / lengths[query] / lengths[row], row) for row in range(8, 40)]
+        ranking = [bool(groups[row] == groups[query]) for _, row in sorted(cosines)]
+        expected.append(naive_metrics.average_precision(ranking, sum(ranking), 20))
+    assert scores["mAP@20"] == pytest.approx(np.mean(expected))
+    assert not any("within" in column or "expected" in column for column in scores)
+
+
+def test_packed_and_relaxed_codes_are_not_compared():
+    packed = some_side(4, seed=11)
+    relaxed = Side(np.zeros((4, 6), np.float32), packed.groups, packed.items)
+    with pytest.raises(ValueError, match="expected both packed"):
+        measure(packed, relaxed)
+
+
+def test_duplicate_images_on_both_sides_are_reported():
+    class Copies(CaptionDataset):
+        def image_key(self, row):
+            return b"same" if self.ids[row] in "bd" else self.ids[row].encode()
+
+    full = Copies("copies", ["a", "b", "c", "d"], [("x",)] * 4)
+    assert duplicates(full.subset([0, 1]), full.subset([2, 3])) == {"images": 1, "examples": [("b", "d")]}
+    assert duplicates(full.subset([0, 2]), full.subset([0, 2]))["images"] == 0
+    assert duplicates(dataset(), dataset()) is None
 
 
 def test_scores_do_not_depend_on_how_many_queries_are_ranked_at_once():
@@ -132,13 +203,13 @@ def test_halves_with_different_numbers_of_captions_do_not_confuse_their_sentence
 def test_a_report_is_a_table_and_a_file(tmp_path):
     report = evaluate(SignHasher(), dataset(), dataset(), ks=[1], progress=False)
     head, *rows = report.table().splitlines()
-    assert head.split()[:3] == ["queries", "database", "mAP@1"]
-    assert [row.split()[0] for row in rows] == ["i2t", "t2i", "i2i", "t2t"]
+    assert head.split() == ["i2t", "t2i", "i2i", "t2t"]
+    assert [row.split()[0] for row in rows[:3]] == ["queries", "database", "mAP@1"]
     report.save(tmp_path / "report.json")
     saved = json.loads((tmp_path / "report.json").read_text())
     assert saved["scores"] == report.scores
-    assert saved["protocol"]["ties"] == "by database row"
-    assert len(saved["scores"]["i2t"]) == len(METRICS)
+    assert saved["protocol"]["ties"].startswith("by database row")
+    assert len(saved["scores"]["i2t"]) == len(METRICS) + len(EXPECTED) + len(WITHIN) + 2
 
 
 @pytest.mark.usefixtures("known_codes")
@@ -150,6 +221,8 @@ def test_a_report_is_a_table_and_a_file(tmp_path):
         ({"relevance": "kind"}, "unknown relevance 'kind'"),
         ({"captions": "two"}, "unknown captions 'two'"),
         ({"ks": [0]}, "k must be an integer of at least 1, got 0"),
+        ({"radii": [-1]}, "radius must be an integer of at least 0, got -1"),
+        ({"ranking": "cosin"}, "unknown ranking 'cosin'; did you mean 'cosine'"),
     ],
 )
 def test_unknown_choices_are_refused(arguments, message):

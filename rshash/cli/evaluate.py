@@ -98,4 +98,6 @@ def command(
             click.echo(
                 f"{direction}: {missing} of {asked} queries have nothing relevant to find; they count 0", err=True
             )
+    if same := (report.protocol["duplicates"] or {"images": 0})["images"]:
+        click.echo(f"{same} query images are in the database under another name; they are found for free", err=True)
     click.echo(report.to_json() if as_json else report.table())

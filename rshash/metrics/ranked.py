@@ -1,18 +1,8 @@
-"""Retrieval metrics of ranked hits: one value per query; the reader of a table averages them.
+"""Metrics of a ranking as it stands: hits of equal distance count in the order they were given, by row in `rshash`.
 
 In: ``relevant`` (Q, n_ranked) bool, column j tells whether the hit of rank j + 1 is relevant, and ``n_relevant`` (Q,),
-how many relevant items the database holds. Out: (Q,) float64. Hits of equal distance stand in row order, as
-`rshash.search` returns them; no metric here averages over ties. A query without any relevant item scores 0 and counts.
-
-Three different numbers are called mAP@k in the literature of cross-modal hashing. They are never comparable:
-
-========================== ===================================== =================================================
-function                   hits that count                       divided by
-========================== ===================================== =================================================
-average_precision          relevant ones inside rank k           min(k, relevant items in the database)
-duch_average_precision     the first k relevant, at any rank     min(k, relevant items in the database)
-djsrh_average_precision    relevant ones inside rank k           relevant hits inside rank k
-========================== ===================================== =================================================
+how many relevant items the database holds. Out: (Q,) float64. Only relevant hits cost arithmetic, so that the ranking
+of a database of millions is read at the speed of memory.
 """
 
 from typing import Any
@@ -42,8 +32,7 @@ def average_precision(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([0.25])
     """
     hits, totals = _check(relevant, n_relevant, k)
-    hits = hits[:, :k]
-    return _divide((_precisions(hits) * hits).sum(axis=1), np.minimum(k, totals))
+    return divide(_sum_of_precisions(hits[:, :k]), np.minimum(k, totals))
 
 
 def duch_average_precision(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -67,14 +56,13 @@ def duch_average_precision(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([0.58333333])
     """
     hits, totals = _check(relevant, n_relevant, k)
-    counting = hits & (np.cumsum(hits, axis=1) <= k)
     wanted = np.minimum(k, totals)
-    if (counting.sum(axis=1) < wanted).any():
+    if (hits.sum(axis=1) < wanted).any():
         raise ValueError(
             f"the ranking of {hits.shape[1]} hits ends before its first {k} relevant items: "
             "DUCH's definition needs the whole ranking, search with k = the size of the database"
         )
-    return _divide((_precisions(hits) * counting).sum(axis=1), wanted)
+    return divide(_sum_of_precisions(hits, first=k), wanted)
 
 
 def djsrh_average_precision(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -99,7 +87,7 @@ def djsrh_average_precision(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     """
     hits, _ = _check(relevant, n_relevant, k)
     hits = hits[:, :k]
-    return _divide((_precisions(hits) * hits).sum(axis=1), hits.sum(axis=1))
+    return divide(_sum_of_precisions(hits), hits.sum(axis=1))
 
 
 def precision_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -120,7 +108,7 @@ def precision_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([0.5])
     """
     hits, _ = _check(relevant, n_relevant, k)
-    return _divide(hits[:, :k].sum(axis=1), np.full(len(hits), min(k, hits.shape[1])))
+    return divide(hits[:, :k].sum(axis=1), np.full(len(hits), min(k, hits.shape[1])))
 
 
 def recall_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -141,7 +129,7 @@ def recall_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     array([0.5])
     """
     hits, totals = _check(relevant, n_relevant, k)
-    return _divide(hits[:, :k].sum(axis=1), totals)
+    return divide(hits[:, :k].sum(axis=1), totals)
 
 
 def hit_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
@@ -166,6 +154,37 @@ def hit_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
     return found
 
 
+def ndcg_at_k(relevant: Any, n_relevant: Any, k: int) -> PerQuery:
+    """Return the normalised discounted cumulative gain of the first k hits: gain 1, discount log2(rank + 1).
+
+    Source: Järvelin and Kekäläinen, ACM TOIS 20(4), 2002, with the discount of Burges et al., ICML 2005.
+
+    Args:
+        relevant: (Q, n_ranked) bool, ranked best first.
+        n_relevant: (Q,) integers, relevant items in the whole database.
+        k: cut of the ranking, at least 1.
+
+    Returns:
+        (Q,) float64 in 0..1; 1 where the first min(k, n_relevant) hits are relevant.
+
+    Raises:
+        ValueError: as `average_precision`.
+
+    >>> ndcg_at_k([[True, False, True]], [2], k=3).round(4)   # (1 + 1/2) / (1 + 1/log2(3))
+    array([0.9197])
+    """
+    hits, totals = _check(relevant, n_relevant, k)
+    queries, columns = np.nonzero(hits[:, :k])
+    gains = np.bincount(queries, 1 / np.log2(columns + 2), minlength=len(hits))
+    return divide(gains, summed_discounts(min(k, int(totals.max(initial=0))))[np.minimum(k, totals)])
+
+
+def summed_discounts(n: int) -> NDArray[np.float64]:
+    """Return (n + 1,) float64: entry i is the gain of i relevant hits at the ranks 1..i."""
+    sums: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, n + 2)))])
+    return sums
+
+
 def _check(relevant: Any, n_relevant: Any, k: int) -> tuple[Relevance, NDArray[np.int64]]:
     """Return the two arrays in their dtypes, or say what does not fit."""
     hits, totals = np.asarray(relevant, dtype=bool), np.asarray(n_relevant, dtype=np.int64)
@@ -173,8 +192,7 @@ def _check(relevant: Any, n_relevant: Any, k: int) -> tuple[Relevance, NDArray[n
         raise ValueError(f"relevant must have shape (Q, n_ranked) with n_ranked >= 1, got {hits.shape}")
     if totals.shape != hits.shape[:1]:
         raise ValueError(f"n_relevant must have one number per query, {hits.shape[0]}, got shape {totals.shape}")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    check_k(k)
     if (hits.sum(axis=1) > totals).any():
         query = int((hits.sum(axis=1) > totals).argmax())
         raise ValueError(
@@ -184,13 +202,29 @@ def _check(relevant: Any, n_relevant: Any, k: int) -> tuple[Relevance, NDArray[n
     return hits, totals
 
 
-def _precisions(hits: Relevance) -> NDArray[np.float64]:
-    """Return the precision at every rank, (Q, n_ranked)."""
-    precisions: NDArray[np.float64] = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
-    return precisions
+def _sum_of_precisions(hits: Relevance, first: int | None = None) -> PerQuery:
+    """Return for each query the sum of the precisions at its relevant hits, or at the first so many of them."""
+    queries, columns = np.nonzero(hits)
+    starts = np.searchsorted(queries, np.arange(len(hits)))
+    found = np.arange(1, len(queries) + 1) - starts[queries]
+    precisions = found / (columns + 1)
+    if first is not None:
+        precisions[found > first] = 0
+    sums: PerQuery = np.bincount(queries, precisions, minlength=len(hits)).astype(np.float64, copy=False)
+    return sums
 
 
-def _divide(sums: NDArray[Any], counts: NDArray[Any]) -> PerQuery:
+def check_k(k: Any) -> None:
+    """Refuse a cut of a ranking that is none.
+
+    Raises:
+        ValueError: if ``k`` is no integer or below 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+
+
+def divide(sums: NDArray[Any], counts: NDArray[Any]) -> PerQuery:
     """Divide, giving 0 where there is nothing to divide by."""
     quotients: PerQuery = np.divide(sums, counts, out=np.zeros(len(sums), np.float64), where=counts > 0)
     return quotients

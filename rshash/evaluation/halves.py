@@ -1,24 +1,18 @@
-"""The protocol of the field: queries × database × direction → a report of metrics.
+"""A hasher and the query and database halves of a data set in, a `Report` out.
 
-In: a hasher and the query and database halves of a data set. Out: `Report`. Both halves are encoded to packed codes,
-each query ranks the whole database by (distance, row), and relevance is told by the class of the image or, without
-classes, by belonging to the same image.
+Both halves are encoded, each query ranks the whole database, and relevance is told by the class of the image or,
+without classes, by belonging to the same image.
 """
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rshash import metrics
-from rshash.codes import Codes
-from rshash.files import write_atomically
+from rshash.evaluation.measure import Side, measure
+from rshash.evaluation.report import Report
 from rshash.names import unknown_name
-from rshash.search import search
 
 if TYPE_CHECKING:
     from rshash.data.dataset import CaptionDataset
@@ -27,82 +21,12 @@ if TYPE_CHECKING:
 
 DIRECTIONS = ("i2t", "t2i", "i2i", "t2t")
 RELEVANCES = ("class", "pair")
-METRICS: Mapping[str, Callable[[Any, Any, int], metrics.PerQuery]] = {
-    "mAP": metrics.average_precision,
-    "DUCH mAP": metrics.duch_average_precision,
-    "DJSRH mAP": metrics.djsrh_average_precision,
-    "P": metrics.precision_at_k,
-    "recall": metrics.recall_at_k,
-    "R": metrics.hit_at_k,
-}
-"""Column name → metric. R is the hit rate of caption retrieval, recall the share of the relevant items found."""
-
-QUERIES_AT_ONCE = 256
-"""Rankings of the whole database are made for this many queries at a time: 12 bytes × this × N of memory."""
+RANKINGS = ("hamming", "cosine")
+EXAMPLES = 5
+"""Duplicate images that a report names."""
 
 CAPTIONS_PER_IMAGE = 1 << 20
 """More than any image has; numbers captions apart as image × this + position."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an evaluation found.
-
-    Attributes:
-        scores: direction → column, for example ``scores["i2t"]["mAP@20"]``; means over queries, 0..1.
-        n_queries: direction → number of queries.
-        n_database: direction → number of database rows.
-        n_unanswerable: direction → queries without any relevant item in the database; they count as 0.
-        protocol: how the numbers came about: data, split, relevance, ties, the hasher's provenance.
-    """
-
-    scores: dict[str, dict[str, float]]
-    n_queries: dict[str, int]
-    n_database: dict[str, int]
-    n_unanswerable: dict[str, int]
-    protocol: dict[str, Any]
-
-    def table(self) -> str:
-        """Return the scores as an aligned text table, a row for each direction."""
-        columns = list(next(iter(self.scores.values())))
-        head = ["", "queries", "database", *columns]
-        rows = [
-            [name, str(self.n_queries[name]), str(self.n_database[name]), *(f"{scores[c]:.3f}" for c in columns)]
-            for name, scores in self.scores.items()
-        ]
-        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in [head, *rows]
-        )
-
-    def to_json(self) -> str:
-        """Return the whole report as JSON."""
-        return json.dumps(asdict(self), indent=2, default=str)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the JSON, whole or not at all.
-
-        Raises:
-            OSError: if the place cannot be written.
-        """
-        with write_atomically(path) as draft:
-            draft.write_text(self.to_json() + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Side:
-    """One modality of one half: codes and what tells relevance.
-
-    Attributes:
-        codes: (N, n_bytes) uint8.
-        groups: (N,) int64; a hit is relevant where its group equals the query's (a class, or an image).
-        items: (N,) int64; a hit of the same item as the query is left out (an image does not find itself).
-    """
-
-    codes: Codes
-    groups: NDArray[np.int64]
-    items: NDArray[np.int64]
 
 
 def evaluate(
@@ -112,8 +36,10 @@ def evaluate(
     *,
     directions: Sequence[str] = DIRECTIONS,
     ks: Sequence[int] = (1, 5, 10, 20),
+    radii: Sequence[int] = (2,),
     relevance: str | None = None,
     captions: str = "one",
+    ranking: str = "hamming",
     cache: "FeatureCache | str | os.PathLike[str] | None" = None,
     progress: bool = True,
 ) -> Report:
@@ -126,13 +52,19 @@ def evaluate(
             query and database are of one modality.
         directions: any of "i2t", "t2i", "i2i", "t2t" (query modality 2 database modality).
         ks: cuts of the ranking.
+        radii: radii of Hamming balls.
         relevance: "class" (same class label) or "pair" (same image); None takes the class where labels are given.
         captions: "one" caption an image, drawn as DUCH does, or "all".
+        ranking: "hamming" ranks packed codes; "cosine" the relaxed codes before their signs are taken, to see what the
+            signs cost.
         cache: folder that keeps features between runs; None computes them anew.
         progress: show progress on stderr.
 
     Returns:
-        The report; columns are ``mAP@k``, ``DUCH mAP@k``, ``DJSRH mAP@k``, ``P@k``, ``recall@k``, ``R@k``.
+        The report; columns are ``mAP@k``, ``DUCH mAP@k``, ``DJSRH mAP@k``, ``P@k``, ``recall@k``, ``R@k``, ``NDCG@k``
+        and ``mAP`` (of the whole ranking), with ties by row; ``expected mAP@k``, ``expected mAP``, ``expected R@k`` and
+        ``expected NDCG@k`` over the orders within ties; ``P within r``, ``recall within r`` and ``empty within r``.
+        Images of equal content on both sides are counted in ``protocol["duplicates"]``.
 
     Raises:
         ValueError: if a half is empty, an argument is unknown, labels are asked of data without them, or relevance by
@@ -147,9 +79,11 @@ def evaluate(
     relevance = relevance or ("pair" if query.labels is None or database.labels is None else "class")
     _check_choice("relevance", [relevance], RELEVANCES)
     _check_choice("captions", [captions], ("one", "all"))
-    for k in ks:
-        if not isinstance(k, int | np.integer) or k < 1:
-            raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    _check_choice("ranking", [ranking], RANKINGS)
+    for name, numbers, least in (("k", ks, 1), ("radius", radii, 0)):
+        for number in numbers:
+            if not isinstance(number, int | np.integer) or number < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
     for name, half in (("query", query), ("database", database)):
         if not len(half):
             raise ValueError(f"the {name} half of {half.name} is empty: give at least one image")
@@ -171,7 +105,7 @@ def evaluate(
     modalities = {modality for direction in directions for modality in (direction[0], direction[-1])}
     item_numbers = {name: number for number, name in enumerate(dict.fromkeys([*query.ids, *database.ids]))}
     sides = {
-        (name, modality): _encode(hasher, half, modality, captions, relevance, item_numbers, cache, progress)
+        (name, modality): _encode(hasher, half, modality, captions, relevance, ranking, item_numbers, cache, progress)
         for name, half in (("query", query), ("database", database))
         for modality in sorted(modalities)
     }
@@ -180,6 +114,7 @@ def evaluate(
             sides["query", direction[0]],
             sides["database", direction[-1]],
             ks=ks,
+            radii=radii,
             same_modality=direction[0] == direction[-1],
         )
         for direction in directions
@@ -194,58 +129,13 @@ def evaluate(
             "database": {"data": database.name, "images": len(database), "fingerprint": database.fingerprint()},
             "relevance": relevance,
             "captions": captions,
-            "ties": "by database row",
+            "ranking": ranking,
+            "ties": "by database row; the columns called expected: mean over the orders within ties",
+            "duplicates": duplicates(query, database),
             "n_bits": hasher.n_bits,
             "hasher": {"fingerprint": hasher.fingerprint, **hasher.provenance},
         },
     )
-
-
-def measure(
-    queries: Side, database: Side, *, ks: Sequence[int] = (1, 5, 10, 20), same_modality: bool = False
-) -> tuple[dict[str, float], int]:
-    """Rank the database for every query and average the metrics; needs no torch.
-
-    Args:
-        queries: the codes that ask.
-        database: the codes that answer.
-        ks: cuts of the ranking, each at least 1.
-        same_modality: leave a query's own item out of its ranking.
-
-    Returns:
-        ``{"mAP@1": …, …}``, means over queries, and the number of queries that have no relevant item.
-
-    Raises:
-        ValueError: if the widths of the codes differ or a ``k`` is below 1.
-
-    >>> codes = np.array([[0b11110000], [0b11111111], [0b00000000]], np.uint8)
-    >>> side = Side(codes, groups=np.array([0, 0, 1]), items=np.arange(3))
-    >>> scores, n_unanswerable = measure(side, side, ks=[1], same_modality=True)
-    >>> round(scores["mAP@1"], 3), n_unanswerable
-    (0.667, 1)
-    """
-    if not len(queries.codes):
-        raise ValueError("there are no queries: give at least one")
-    values: dict[str, list[NDArray[np.float64]]] = {}
-    n_unanswerable = 0
-    for start in range(0, len(queries.codes), QUERIES_AT_ONCE):
-        block = slice(start, start + QUERIES_AT_ONCE)
-        _, rows = search(database.codes, queries.codes[block], k=len(database.codes))
-        relevant = database.groups[rows] == queries.groups[block, None]
-        if same_modality:
-            relevant = _drop_own(relevant, database.items[rows] == queries.items[block, None])
-        n_relevant = relevant.sum(axis=1)
-        n_unanswerable += int((n_relevant == 0).sum())
-        for name, metric in METRICS.items():
-            for k in ks:
-                values.setdefault(f"{name}@{k}", []).append(metric(relevant, n_relevant, k))
-    return {column: float(np.concatenate(blocks).mean()) for column, blocks in values.items()}, n_unanswerable
-
-
-def _drop_own(relevant: NDArray[np.bool_], own: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Close the gaps that a query's own items leave in its ranking, filling up with irrelevant ranks at the end."""
-    order = np.argsort(own, axis=1, kind="stable")
-    return np.asarray(np.take_along_axis(relevant & ~own, order, axis=1))
 
 
 def _encode(
@@ -254,26 +144,46 @@ def _encode(
     modality: str,
     captions: str,
     relevance: str,
+    ranking: str,
     item_numbers: Mapping[str, int],
     cache: "FeatureCache | None",
     progress: bool,
 ) -> Side:
     """Encode one modality of one half and note what tells relevance."""
-    from rshash.encoding import caption_codes, image_codes
+    from rshash import encoding
 
+    packed = ranking == "hamming"
+    encode_images: Any = encoding.image_codes if packed else encoding.relaxed_image_codes
+    encode_captions: Any = encoding.caption_codes if packed else encoding.relaxed_caption_codes
     images = np.array([item_numbers[name] for name in half.ids])
     groups = images if relevance == "pair" or half.labels is None else half.labels
     if modality == "i":
-        codes = np.concatenate(list(image_codes(hasher, half, cache=cache, progress=progress)))
+        codes = np.concatenate(list(encode_images(hasher, half, cache=cache, progress=progress)))
         return Side(codes, groups, images)
     sentences = one_caption_each(half) if captions == "one" else half
-    blocks = list(caption_codes(hasher, sentences, cache=cache, progress=progress))
+    blocks = list(encode_captions(hasher, sentences, cache=cache, progress=progress))
     if not blocks:
         raise ValueError(f"{half.name} has no captions: only direction i2i can be evaluated")
     counts = [len(own) for own in sentences.captions]
     owners = np.repeat(np.arange(len(half)), counts)
     positions = np.concatenate([np.arange(count) for count in counts])
     return Side(np.concatenate(blocks), groups[owners], images[owners] * CAPTIONS_PER_IMAGE + positions)
+
+
+def duplicates(query: "CaptionDataset", database: "CaptionDataset") -> dict[str, Any] | None:
+    """Find query images whose content is in the database under another name: they are found for free.
+
+    Returns:
+        images (number of such query images) and examples ((query, database) file names), or None where the data sets
+        were read without images.
+    """
+    try:
+        name_of = {database.image_key(row): name for row, name in enumerate(database.ids)}
+        keys = [query.image_key(row) for row in range(len(query))]
+    except ValueError:  # there are no files, or no longer
+        return None
+    pairs = [(name, name_of[key]) for name, key in zip(query.ids, keys, strict=True) if name_of.get(key, name) != name]
+    return {"images": len(pairs), "examples": pairs[:EXAMPLES]}
 
 
 def one_caption_each(dataset: "CaptionDataset") -> "CaptionDataset":
