@@ -80,19 +80,18 @@ struct SlicedGroup {
 struct SlicedKernel {
   std::uint32_t group_rows;
   std::size_t table_bytes;  ///< of one 64-bit word of a group; tables are aligned to 64 bytes
-  /// Numbers that hold one query and its limit.
-  std::size_t (*query_offsets)(std::uint32_t n_bytes);
-  void (*encode_query)(const std::uint8_t* query, std::uint32_t n_bytes, std::uint16_t* offsets);
-  void (*encode_limit)(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* offsets);
+  /// 64-bit words that hold one query and its limit.
+  std::size_t (*query_words)(std::uint32_t n_bytes);
+  void (*encode_query)(const std::uint8_t* query, std::uint32_t n_bytes, std::uint64_t* encoded);
+  void (*encode_limit)(std::uint32_t limit, std::uint32_t n_bytes, std::uint64_t* encoded);
   /// Makes the tables of `group_rows` dense rows.
   void (*prepare)(const Tile& group, std::uint8_t* tables);
   /// Writes the bit planes of `group_rows` dense rows, each 64 bytes behind the last (see `slice_codes`).
   void (*slice)(const Tile& group, std::uint8_t* planes);
   /// Makes the tables of a group from such planes.
   void (*prepare_sliced)(const std::uint8_t* planes, std::uint32_t n_bytes, std::uint8_t* tables);
-  /// Appends the rows nearer than the limit of each query from first_query on, rows of a query ascending;
-  /// returns the query to go on with once `found` is full, or n_queries.
-  std::size_t (*scan)(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+  /// Marks the rows nearer than the limit of each encoded query, queries ascending; returns how many marks.
+  std::size_t (*scan)(const SlicedGroup& group, const std::uint64_t* encoded, std::uint32_t n_queries,
                       const Marks& marks);
 };
 

@@ -174,15 +174,15 @@ class SlicedScan {
         kernel_(job.kernels.sliced),
         n_bytes_(static_cast<std::uint32_t>(job.codes.n_bytes)),
         n_queries_(static_cast<std::uint32_t>(job.queries.last - job.queries.first)),
-        n_offsets_(kernel_.query_offsets(n_bytes_)),
-        offsets_(n_offsets_ * n_queries_),
+        query_size_(kernel_.query_words(n_bytes_)),
+        encoded_(query_size_ * n_queries_),
         limits_(n_queries_),
         tables_(aligned_bytes(kernel_.table_bytes * ((n_bytes_ + 7) / 8))),
         mark_queries_(n_queries_ + 1),
         mark_rows_(aligned_bytes((n_queries_ + 1) * kernel_.group_rows / 8)),
         found_(kMarksAtOnce * kernel_.group_rows) {
     for (std::uint32_t query = 0; query < n_queries_; ++query) {
-      kernel_.encode_query(query_code(query), n_bytes_, offsets_.data() + query * n_offsets_);
+      kernel_.encode_query(query_code(query), n_bytes_, encoded_.data() + query * query_size_);
       update_limit(query);
     }
   }
@@ -203,7 +203,7 @@ class SlicedScan {
       } else {
         kernel_.prepare(whole ? here.tile : pad(here.tile), tables_.get());
       }
-      settle(here, marks, kernel_.scan(group, offsets_.data(), n_queries_, marks));
+      settle(here, marks, kernel_.scan(group, encoded_.data(), n_queries_, marks));
     }
   }
 
@@ -213,7 +213,7 @@ class SlicedScan {
   void update_limit(std::uint32_t query) {
     limits_[query] = job_.selectors[query].limit();
     kernel_.encode_limit(std::min(limits_[query], 8 * n_bytes_), n_bytes_,
-                         offsets_.data() + query * n_offsets_);
+                         encoded_.data() + query * query_size_);
   }
 
   /// Planes of the group that begins at a row, a multiple of `group_rows`.
@@ -265,8 +265,8 @@ class SlicedScan {
   const ScanJob& job_;
   const SlicedKernel& kernel_;
   std::uint32_t n_bytes_, n_queries_;
-  std::size_t n_offsets_;
-  std::vector<std::uint16_t> offsets_;
+  std::size_t query_size_;
+  std::vector<std::uint64_t> encoded_;
   std::vector<std::uint32_t> limits_;
   AlignedBytes tables_;
   std::vector<std::uint16_t> mark_queries_;

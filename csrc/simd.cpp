@@ -11,11 +11,12 @@ std::vector<Simd> available_simd() {
 #ifdef RSHASH_X86
   // The builtin also asks the operating system whether it saves the wide registers.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(Simd::avx2);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt"))
+    found.push_back(Simd::avx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq") &&
-      __builtin_cpu_supports("gfni")) {
+      __builtin_cpu_supports("gfni") && __builtin_cpu_supports("bmi2")) {
     found.push_back(Simd::avx512);
   }
 #endif

@@ -6,8 +6,9 @@
 // is their parity, inverted or not as a whole, and its carry bit has eight variants, one for each choice of
 // the three query bits. So the carries of every first adder, and of the adders over their parities, down to
 // two planes, are the same for all queries but for the choice of a variant: they are made once a group and
-// kept in a table ("Four Russians"). A query loads U = P / 2 - 1 carries and 2 planes by offset and has about
-// half of the additions left to do.
+// kept in a table ("Four Russians"). A query loads U = P / 2 - 1 carries and 2 planes, each the variant that
+// its bits choose, and has about half of the additions left to do. Its choices are encoded once, three bits
+// each.
 //
 // The limit is folded in: the sum starts at 2^L - limit, so that the carry out of the highest bit is the mask
 // of the rows at distance >= limit.
@@ -25,9 +26,10 @@
 namespace rshash {
 namespace {
 
-constexpr int kWordPlanes = 64;                   // planes summed through one table
-constexpr int kWordUnits = kWordPlanes / 2 - 1;   // full adders whose carries are tabled
-constexpr int kWordOffsets = kWordUnits + 2;      // table entries one query loads for one word
+constexpr int kWordPlanes = 64;                  // planes summed through one table
+constexpr int kWordUnits = kWordPlanes / 2 - 1;  // full adders whose carries are tabled
+constexpr int kChoices = 21;                     // choices of a variant, three bits each, in 64 bits
+constexpr int kWordChoices = 2;                  // 64-bit words of them for one word: 31 units and two planes
 constexpr int kTablePlanes = 8 * kWordUnits + 4;  // carry variants, then two planes and their inverses
 
 /// Eighths of a code that are summed before looking whether all its rows have reached the limit: clustered
@@ -78,26 +80,35 @@ RSHASH_INLINE void carry_variants(Plane a, Plane b, Plane c, Plane* variants) {
 
 // ---- queries ----
 
-/// Offsets of the table entries that the query bits of one word choose: units in the order they are tabled.
+/// How far a choice is shifted to become an offset into the variants of an entry: log2 of a plane's bytes.
 template <class Plane>
-void encode_word(const std::uint8_t* query, int n_planes, std::uint16_t* offsets) {
-  constexpr int kBytes = Plane::kRows / 8;
+constexpr int kChoiceShift = __builtin_ctz(sizeof(Plane));
+
+/// The variants that the query bits of one word choose: of the units in the order they are tabled, then of
+/// the two planes that are left. Rotated so that the first choice stands where an offset has it.
+template <class Plane>
+void encode_word(const std::uint8_t* query, int n_planes, std::uint64_t* choices) {
   int bits[kWordPlanes];
   for (int p = 0; p < n_planes; ++p) bits[p] = query[p / 8] >> (p % 8) & 1;
-  int n_units = 0;
+  int n_chosen = 0;
+  choices[0] = choices[1] = 0;
+  const auto choose = [&](int variant) {
+    choices[n_chosen / kChoices] |= static_cast<std::uint64_t>(variant) << 3 * (n_chosen % kChoices);
+    ++n_chosen;
+  };
   while (n_planes >= 3) {
     int n_next = 0, p = 0;
     for (; p + 3 <= n_planes; p += 3) {
-      const int variant = bits[p] | bits[p + 1] << 1 | bits[p + 2] << 2;
-      offsets[n_units] = static_cast<std::uint16_t>((8 * n_units + variant) * kBytes);
-      ++n_units;
+      choose(bits[p] | bits[p + 1] << 1 | bits[p + 2] << 2);
       bits[n_next++] = bits[p] ^ bits[p + 1] ^ bits[p + 2];
     }
     for (; p < n_planes; ++p) bits[n_next++] = bits[p];
     n_planes = n_next;
   }
-  for (int i = 0; i < 2; ++i)
-    offsets[n_units + i] = static_cast<std::uint16_t>((8 * n_units + 2 * i + bits[i]) * kBytes);
+  choose(bits[0]);
+  choose(bits[1]);
+  constexpr int kShift = kChoiceShift<Plane>;
+  for (int i = 0; i < kWordChoices; ++i) choices[i] = choices[i] << kShift | choices[i] >> (64 - kShift);
 }
 
 // ---- tables ----
@@ -161,26 +172,29 @@ RSHASH_INLINE Plane add_carries(const Plane* carries, Plane* sums) {
   }
 }
 
-/// The table entry at offsets[i]. Loads are what the kernel waits for, and a scalar one costs about as much
-/// as one of a plane; kByFour reads four offsets in one, some of them behind those of the word.
-template <class Plane, bool kByFour>
-RSHASH_INLINE Plane load_entry(const std::uint8_t* table, const std::uint16_t* offsets, int i) {
-  if constexpr (!kByFour) return Plane::load(table + offsets[i]);
-  std::uint64_t four;
-  std::memcpy(&four, offsets + i / 4 * 4, 8);
-  return Plane::load(table + static_cast<std::uint16_t>(four >> 16 * (i % 4)));
+/// The variant of entry i that the query chose; entries kUnits and kUnits + 1 are planes, with two variants
+/// each. Loads are what the kernel waits for, and one of a number costs as much as one of a plane: with the
+/// choices in registers an offset is a rotation and a mask, and all queries take a quarter of the cache that
+/// offsets took.
+template <class Plane, int kUnits>
+RSHASH_INLINE Plane load_entry(const std::uint8_t* table, const std::uint64_t* choices, int i) {
+  const std::uint64_t word = choices[i / kChoices];
+  const int shift = 3 * (i % kChoices);
+  const std::uint64_t rotated = shift == 0 ? word : word >> shift | word << (64 - shift);
+  const int first_variant = i <= kUnits ? 8 * i : 8 * kUnits + 2;
+  return Plane::load(table + sizeof(Plane) * first_variant + (rotated & 7 * sizeof(Plane)));
 }
 
 /// Adds one word of kPlanes planes to sums[0 .. kLevels - 1]; returns the carry of weight 2^kLevels.
-template <class Plane, int kPlanes, int kLevels, bool kByFour>
-RSHASH_INLINE Plane add_word(const std::uint8_t* table, const std::uint16_t* offsets, Plane* sums) {
+template <class Plane, int kPlanes, int kLevels>
+RSHASH_INLINE Plane add_word(const std::uint8_t* table, const std::uint64_t* choices, Plane* sums) {
   constexpr int kUnits = kPlanes / 2 - 1;
-  Plane ones[6] = {sums[0], load_entry<Plane, kByFour>(table, offsets, kUnits),
-                   load_entry<Plane, kByFour>(table, offsets, kUnits + 1)};
+  Plane ones[6] = {sums[0], load_entry<Plane, kUnits>(table, choices, kUnits),
+                   load_entry<Plane, kUnits>(table, choices, kUnits + 1)};
   Plane carries[kUnits + 1];
   add_level<Plane, 3>(ones, carries, sums[0]);
 #pragma GCC unroll 64
-  for (int i = 0; i < kUnits; ++i) carries[i + 1] = load_entry<Plane, kByFour>(table, offsets, i);
+  for (int i = 0; i < kUnits; ++i) carries[i + 1] = load_entry<Plane, kUnits>(table, choices, i);
   return add_carries<Plane, 1, kLevels, kUnits + 1>(carries, sums);
 }
 
@@ -196,63 +210,69 @@ RSHASH_INLINE void add_high(Plane carry, Plane* high, Plane& over) {
   over = over | carry;
 }
 
+/// Level `level` of the initial sum (see encode_limit).
+template <class Plane>
+RSHASH_INLINE Plane initial_sum(const std::uint64_t* initial, int level) {
+  std::uint32_t bits;
+  std::memcpy(&bits, reinterpret_cast<const std::uint8_t*>(initial) + 4 * level, 4);
+  return Plane::fill(bits);
+}
+
 /// Mask of the rows at distance >= limit of one query; kHigh levels lie above the six of a word, kTail planes
-/// count in the last word. `offsets` are those of the words, then those of the initial sum (see
-/// encode_limit).
+/// count in the last word. `encoded` are the choices of the words, then the initial sum (see encode_limit).
 template <class Plane, int kHigh, int kTail>
-RSHASH_INLINE Plane far_rows(const std::uint8_t* tables, const std::uint16_t* offsets,
+RSHASH_INLINE Plane far_rows(const std::uint8_t* tables, const std::uint64_t* encoded,
                              std::uint32_t n_words) {
-  const std::uint16_t* initial = offsets + n_words * kWordOffsets;
+  const std::uint64_t* initial = encoded + n_words * kWordChoices;
   if constexpr (kHigh == 0) {
-    // Offsets one by one: by four costs 13 % here, and gains 3 .. 7 % below (Zen 5).
     constexpr int kLevels = levels_for(kTail);
     Plane sums[kLevels];
 #pragma GCC unroll 8
-    for (int i = 0; i < kLevels; ++i) sums[i] = Plane::fill(initial + 2 * i);
-    return add_word<Plane, kTail, kLevels, false>(tables, offsets, sums);
+    for (int i = 0; i < kLevels; ++i) sums[i] = initial_sum<Plane>(initial, i);
+    return add_word<Plane, kTail, kLevels>(tables, encoded, sums);
   } else {
     Plane sums[6], high[kHigh], over = Plane::zeros();
 #pragma GCC unroll 8
-    for (int i = 0; i < 6; ++i) sums[i] = Plane::fill(initial + 2 * i);
+    for (int i = 0; i < 6; ++i) sums[i] = initial_sum<Plane>(initial, i);
 #pragma GCC unroll 8
-    for (int i = 0; i < kHigh; ++i) high[i] = Plane::fill(initial + 12 + 2 * i);
+    for (int i = 0; i < kHigh; ++i) high[i] = initial_sum<Plane>(initial, 6 + i);
     for (std::uint32_t word = 0; word + 1 < n_words; ++word) {
-      add_high<Plane, kHigh>(add_word<Plane, kWordPlanes, 6, true>(tables, offsets, sums), high, over);
+      add_high<Plane, kHigh>(add_word<Plane, kWordPlanes, 6>(tables, encoded, sums), high, over);
       tables += sizeof(Plane) * kTablePlanes;
-      offsets += kWordOffsets;
+      encoded += kWordChoices;
       if (8 * (word + 1) >= kOpenEighths * n_words && over.all_ones()) return over;  // no row is near
     }
-    add_high<Plane, kHigh>(add_word<Plane, kTail, 6, true>(tables, offsets, sums), high, over);
+    add_high<Plane, kHigh>(add_word<Plane, kTail, 6>(tables, encoded, sums), high, over);
     return over;
   }
 }
 
 // ---- the kernel's functions (see SlicedKernel) ----
 
-std::size_t query_offsets(std::uint32_t n_bytes) {
-  return std::size_t{words_of(n_bytes)} * kWordOffsets + 2 * static_cast<std::size_t>(total_levels(n_bytes));
+std::size_t query_words(std::uint32_t n_bytes) {
+  return std::size_t{words_of(n_bytes)} * kWordChoices +
+         (static_cast<std::size_t>(total_levels(n_bytes)) + 1) / 2;
 }
 
-template <class Plane>
-void encode_limit(std::uint32_t limit, std::uint32_t n_bytes, std::uint16_t* offsets) {
+/// Behind the choices: 32 equal bits for each level of the initial sum.
+void encode_limit(std::uint32_t limit, std::uint32_t n_bytes, std::uint64_t* encoded) {
   const int n_levels = total_levels(n_bytes);
   const std::uint32_t start = (std::uint32_t{1} << n_levels) - (limit == 0 ? 1 : limit);
-  for (int i = 0; i < n_levels; ++i) {
-    const auto fill = static_cast<std::uint16_t>(-static_cast<int>(start >> i & 1));
-    std::uint16_t* const place = offsets + words_of(n_bytes) * kWordOffsets + 2 * i;
-    place[0] = place[1] = fill;
+  auto* const place =
+      reinterpret_cast<std::uint8_t*>(encoded + std::size_t{words_of(n_bytes)} * kWordChoices);
+  for (int level = 0; level < n_levels; ++level) {
+    const std::uint32_t bits = -(start >> level & 1);
+    std::memcpy(place + 4 * level, &bits, 4);
   }
 }
 
 template <class Plane>
-void encode_query(const std::uint8_t* query, std::uint32_t n_bytes, std::uint16_t* offsets) {
+void encode_query(const std::uint8_t* query, std::uint32_t n_bytes, std::uint64_t* encoded) {
   const std::uint32_t n_words = words_of(n_bytes);
-  for (std::uint32_t word = 0; word + 1 < n_words; ++word) {
-    encode_word<Plane>(query + 8 * word, kWordPlanes, offsets + word * kWordOffsets);
+  for (std::uint32_t word = 0; word < n_words; ++word) {
+    const std::uint32_t here = word + 1 < n_words ? 8 : tail_bytes(n_bytes);
+    encode_word<Plane>(query + 8 * word, 8 * static_cast<int>(here), encoded + word * kWordChoices);
   }
-  const std::uint32_t last = n_words - 1;
-  encode_word<Plane>(query + 8 * last, 8 * static_cast<int>(tail_bytes(n_bytes)),
-                     offsets + last * kWordOffsets);
 }
 
 /// Word `word` of every row of a group, its missing bytes zero.
@@ -351,27 +371,26 @@ void prepare_sliced(const std::uint8_t* from, std::uint32_t n_bytes, std::uint8_
 
 /// The loop over queries for one shape of code.
 template <class Plane, int kHigh, int kTail>
-std::size_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+std::size_t scan_shape(const SlicedGroup& group, const std::uint64_t* encoded, std::uint32_t n_queries,
                        const Marks& marks) {
   const std::uint32_t n_words = kHigh == 0 ? 1 : words_of(group.n_bytes);
-  const std::size_t n_offsets =
-      kHigh == 0 ? kWordOffsets + 2 * levels_for(kTail) : query_offsets(group.n_bytes);
+  const std::size_t query_size =
+      kHigh == 0 ? kWordChoices + (levels_for(kTail) + 1) / 2 : query_words(group.n_bytes);
   const Plane admitted = Plane::load(reinterpret_cast<const std::uint8_t*>(group.admitted));
-  const std::uint8_t* ahead = group.ahead;
-  const std::uint8_t* const ahead_end = ahead + group.ahead_bytes;
-  for (; ahead + std::size_t{64} * n_queries < ahead_end; ahead += 64) __builtin_prefetch(ahead, 0, 2);
   // Marks are looked for once in kTogether queries: a branch after each would often be mispredicted, and
   // throw away the work on the next queries.
   constexpr std::uint32_t kTogether = 16;
+  const std::size_t n_rounds = (n_queries + kTogether - 1) / kTogether;
+  const std::size_t lines_a_round = (group.ahead_bytes / 64 + n_rounds - 1) / n_rounds;
+  const std::uint8_t* ahead = group.ahead;
   Plane near[kTogether];
   std::size_t n_marks = 0;
   for (std::uint32_t first = 0; first < n_queries; first += kTogether) {
+    for (std::size_t line = 0; line < lines_a_round; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
     const std::uint32_t n_here = n_queries - first < kTogether ? n_queries - first : kTogether;
     std::uint32_t marked = 0;
-    for (std::uint32_t i = 0; i < n_here; ++i, offsets += n_offsets) {
-      __builtin_prefetch(ahead, 0, 2);  // the rest, a line a query
-      ahead += ahead < ahead_end ? 64 : 0;
-      near[i] = admitted.and_not(far_rows<Plane, kHigh, kTail>(group.tables, offsets, n_words));
+    for (std::uint32_t i = 0; i < n_here; ++i, encoded += query_size) {
+      near[i] = admitted.and_not(far_rows<Plane, kHigh, kTail>(group.tables, encoded, n_words));
       marked |= static_cast<std::uint32_t>(!near[i].all_zeros()) << i;
     }
     for (; marked != 0; marked &= marked - 1, ++n_marks) {
@@ -385,54 +404,54 @@ std::size_t scan_shape(const SlicedGroup& group, const std::uint16_t* offsets, s
 
 /// Picks the loop for the code's number of words and the bytes of its last word.
 template <class Plane, int kHigh>
-std::size_t scan_tail(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+std::size_t scan_tail(const SlicedGroup& group, const std::uint64_t* encoded, std::uint32_t n_queries,
                       const Marks& marks) {
   switch (tail_bytes(group.n_bytes)) {
     case 1:
-      return scan_shape<Plane, kHigh, 8>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 8>(group, encoded, n_queries, marks);
     case 2:
-      return scan_shape<Plane, kHigh, 16>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 16>(group, encoded, n_queries, marks);
     case 3:
-      return scan_shape<Plane, kHigh, 24>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 24>(group, encoded, n_queries, marks);
     case 4:
-      return scan_shape<Plane, kHigh, 32>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 32>(group, encoded, n_queries, marks);
     case 5:
-      return scan_shape<Plane, kHigh, 40>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 40>(group, encoded, n_queries, marks);
     case 6:
-      return scan_shape<Plane, kHigh, 48>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 48>(group, encoded, n_queries, marks);
     case 7:
-      return scan_shape<Plane, kHigh, 56>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 56>(group, encoded, n_queries, marks);
     default:
-      return scan_shape<Plane, kHigh, 64>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, kHigh, 64>(group, encoded, n_queries, marks);
   }
 }
 
 template <class Plane>
-std::size_t scan_queries(const SlicedGroup& group, const std::uint16_t* offsets, std::uint32_t n_queries,
+std::size_t scan_queries(const SlicedGroup& group, const std::uint64_t* encoded, std::uint32_t n_queries,
                          const Marks& marks) {
   switch (levels_for(static_cast<int>(words_of(group.n_bytes)))) {
     case 0:
-      return scan_tail<Plane, 0>(group, offsets, n_queries, marks);
+      return scan_tail<Plane, 0>(group, encoded, n_queries, marks);
     case 1:
-      return scan_tail<Plane, 1>(group, offsets, n_queries, marks);
+      return scan_tail<Plane, 1>(group, encoded, n_queries, marks);
     case 2:
-      return scan_tail<Plane, 2>(group, offsets, n_queries, marks);
+      return scan_tail<Plane, 2>(group, encoded, n_queries, marks);
     case 3:
-      return scan_shape<Plane, 3, 64>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, 3, 64>(group, encoded, n_queries, marks);
     case 4:
-      return scan_shape<Plane, 4, 64>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, 4, 64>(group, encoded, n_queries, marks);
     case 5:
-      return scan_shape<Plane, 5, 64>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, 5, 64>(group, encoded, n_queries, marks);
     default:
-      return scan_shape<Plane, 6, 64>(group, offsets, n_queries, marks);
+      return scan_shape<Plane, 6, 64>(group, encoded, n_queries, marks);
   }
 }
 
 template <class Plane>
 SlicedKernel sliced_kernel() {
-  return {Plane::kRows,        sizeof(Plane) * kTablePlanes, query_offsets,
-          encode_query<Plane>, encode_limit<Plane>,          prepare_group<Plane>,
-          slice_group<Plane>,  prepare_sliced<Plane>,        scan_queries<Plane>};
+  return {Plane::kRows,       sizeof(Plane) * kTablePlanes, query_words,        encode_query<Plane>,
+          encode_limit,       prepare_group<Plane>,         slice_group<Plane>, prepare_sliced<Plane>,
+          scan_queries<Plane>};
 }
 
 }  // namespace

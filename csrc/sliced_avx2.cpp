@@ -19,10 +19,8 @@ struct Plane {
   static RSHASH_INLINE Plane load(const std::uint8_t* from) {
     return {_mm256_load_si256(reinterpret_cast<const Vector*>(from))};
   }
-  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
-    std::int32_t bits;
-    std::memcpy(&bits, pair, 4);
-    return {_mm256_set1_epi32(bits)};
+  static RSHASH_INLINE Plane fill(std::uint32_t bits) {
+    return {_mm256_set1_epi32(static_cast<std::int32_t>(bits))};
   }
   RSHASH_INLINE void store(std::uint64_t* to) const {
     _mm256_store_si256(reinterpret_cast<Vector*>(to), bits);

@@ -83,10 +83,8 @@ struct Plane {
 
   static RSHASH_INLINE Plane zeros() { return {_mm512_setzero_si512()}; }
   static RSHASH_INLINE Plane load(const std::uint8_t* from) { return {_mm512_load_si512(from)}; }
-  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
-    std::int32_t bits;
-    std::memcpy(&bits, pair, 4);
-    return {_mm512_set1_epi32(bits)};
+  static RSHASH_INLINE Plane fill(std::uint32_t bits) {
+    return {_mm512_set1_epi32(static_cast<std::int32_t>(bits))};
   }
   RSHASH_INLINE void store(std::uint64_t* to) const { _mm512_store_si512(to, bits); }
   RSHASH_INLINE bool all_ones() const { return _mm512_cmpneq_epi64_mask(bits, _mm512_set1_epi64(-1)) == 0; }

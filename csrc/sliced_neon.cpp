@@ -47,9 +47,7 @@ struct Plane {
 
   static RSHASH_INLINE Plane zeros() { return {vdupq_n_u8(0)}; }
   static RSHASH_INLINE Plane load(const std::uint8_t* from) { return {vld1q_u8(from)}; }
-  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
-    return {vreinterpretq_u8_u16(vld1q_dup_u16(pair))};
-  }
+  static RSHASH_INLINE Plane fill(std::uint32_t bits) { return {vreinterpretq_u8_u32(vdupq_n_u32(bits))}; }
   RSHASH_INLINE void store(std::uint64_t* to) const { vst1q_u64(to, vreinterpretq_u64_u8(bits)); }
   RSHASH_INLINE bool all_ones() const { return vminvq_u32(vreinterpretq_u32_u8(bits)) == ~std::uint32_t{0}; }
   RSHASH_INLINE bool all_zeros() const { return vmaxvq_u32(vreinterpretq_u32_u8(bits)) == 0; }

@@ -39,9 +39,9 @@ struct Plane {
     std::memcpy(&plane.bits, from, sizeof plane.bits);
     return plane;
   }
-  static RSHASH_INLINE Plane fill(const std::uint16_t* pair) {
-    const std::uint64_t bits = pair[0] ? ~std::uint64_t{0} : 0;
-    return {Vector{bits, bits}};
+  static RSHASH_INLINE Plane fill(std::uint32_t bits) {
+    const std::uint64_t both = std::uint64_t{bits} << 32 | bits;
+    return {Vector{both, both}};
   }
   RSHASH_INLINE void store(std::uint64_t* to) const { std::memcpy(to, &bits, sizeof bits); }
   RSHASH_INLINE bool all_ones() const { return (bits[0] & bits[1]) == ~std::uint64_t{0}; }
