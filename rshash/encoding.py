@@ -55,8 +55,12 @@ def relaxed_image_codes(
     hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
 ) -> Iterator[NDArray[np.float32]]:
     """Yield blocks (n, n_bits) float32 of what `image_codes` takes the signs of."""
-    for _, features in iterate_image_features(dataset, hasher.load_image_encoder(), cache=cache, progress=progress):
-        yield hasher.relaxed_images(features)
+    encoder = hasher.load_image_encoder()
+    views = [
+        iterate_image_features(dataset, encoder, view, cache=cache, progress=progress) for view in hasher.image_views
+    ]
+    for blocks in zip(*views, strict=True):
+        yield hasher.relaxed_images(*(features for _, features in blocks))
 
 
 def relaxed_caption_codes(

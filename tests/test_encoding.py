@@ -42,6 +42,15 @@ def test_a_data_set_gets_the_codes_of_its_images_one_by_one(hasher, dataset):
     assert np.array_equal(codes, hasher.encode_images([dataset.image(row) for row in range(N)]))
 
 
+def test_a_data_set_gets_the_mean_code_of_the_views(hasher, dataset, tmp_path):
+    views = ("original", "flip", "quarter_turn")
+    averaging = CrossModalHasher(hasher.image_head, hasher.caption_head, "small-cnn", "bag-of-words", image_views=views)
+    expected = averaging.encode_images([dataset.image(row) for row in range(N)])
+    for cache in (None, FeatureCache(tmp_path), FeatureCache(tmp_path)):
+        codes = np.concatenate(list(image_codes(averaging, dataset, cache=cache, progress=False)))
+        assert np.array_equal(codes, expected)
+
+
 def test_a_data_set_gets_the_codes_of_its_captions_in_order(hasher, dataset):
     codes = np.concatenate(list(caption_codes(hasher, dataset, progress=False)))
     assert np.array_equal(codes, hasher.encode_captions([text for own in dataset.captions for text in own]))

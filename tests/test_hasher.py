@@ -15,14 +15,17 @@ IMAGES = [np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uin
 CAPTIONS = ["many planes near a terminal", "a river", "boats in the harbour", "two courts", "a pool"]
 
 
-def make_hasher(n_bits=20, seed=0, provenance=None):
+VIEWS = ("original", "flip", "quarter_turn")
+
+
+def make_hasher(n_bits=20, seed=0, provenance=None, image_views=("original",)):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         heads = [
             HashHead(encoder.dim, n_bits, hidden=8)
             for encoder in (load_image_encoder("small-cnn"), load_caption_encoder("bag-of-words"))
         ]
-    return CrossModalHasher(*heads, "small-cnn", "bag-of-words", provenance)
+    return CrossModalHasher(*heads, "small-cnn", "bag-of-words", provenance, image_views=image_views)
 
 
 @pytest.mark.parametrize("n_bits", [1, 7, 8, 64, 65])
@@ -50,6 +53,32 @@ def test_relaxed_codes_do_not_depend_on_the_batch_and_take_memory_maps(tmp_path)
     whole = hasher.relaxed_images(np.load(tmp_path / "features.npy", mmap_mode="r"))
     parts = np.concatenate([hasher.relaxed_images(features[start : start + 1]) for start in range(0, 1500, 300)])
     np.testing.assert_allclose(whole[::300], parts, atol=1e-5)
+
+
+def test_codes_of_images_are_the_signs_of_the_mean_over_the_views():
+    hasher, encode = make_hasher(image_views=VIEWS), load_image_encoder("small-cnn").encode
+    views = [encode(IMAGES), encode([image[:, ::-1] for image in IMAGES]), encode([np.rot90(i) for i in IMAGES])]
+    relaxed = hasher.relaxed_images(*views)
+    expected = sum(make_hasher().relaxed_images(view) for view in views) / 3
+    np.testing.assert_allclose(relaxed, expected, atol=1e-6)
+    assert np.array_equal(hasher.encode_images(IMAGES), pack_codes(relaxed))
+    assert not np.array_equal(hasher.encode_images(IMAGES), make_hasher().encode_images(IMAGES))
+
+
+@pytest.mark.parametrize(("views", "message"), [
+    ((), "expected one or more, each once"),
+    (("flip", "flip"), "expected one or more, each once"),
+    (("orignal",), "unknown image view of a hasher 'orignal'; did you mean 'original'"),
+    (("blur_rotate_crop",), "unknown image view of a hasher 'blur_rotate_crop'"),  # random: another code each time
+])  # fmt: skip
+def test_views_that_cannot_be_averaged_are_refused(views, message):
+    with pytest.raises(ValueError, match=message):
+        make_hasher(image_views=views)
+
+
+def test_features_of_too_few_views_are_refused():
+    with pytest.raises(ValueError, match=r"features of 1 image views were given; .* original, flip, quarter_turn"):
+        make_hasher(image_views=VIEWS).relaxed_images(np.zeros((2, 372), np.float32))
 
 
 def test_nothing_gives_no_codes():
@@ -88,6 +117,22 @@ def test_saved_hasher_comes_back_the_same(tmp_path):
     assert again.provenance == hasher.provenance
     assert (again.n_bits, again.image_encoder, again.caption_encoder) == (20, "small-cnn", "bag-of-words")
     assert np.array_equal(again.encode_captions(CAPTIONS), hasher.encode_captions(CAPTIONS))
+
+
+def test_views_are_saved_and_told_by_the_fingerprint(tmp_path):
+    hasher = make_hasher(image_views=VIEWS)
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.image_views == VIEWS
+    assert again.fingerprint == hasher.fingerprint != make_hasher().fingerprint
+    assert np.array_equal(again.encode_images(IMAGES), hasher.encode_images(IMAGES))
+
+
+def test_a_hasher_of_the_original_view_stays_readable_by_the_first_version(tmp_path):
+    make_hasher().save(tmp_path / "a.hasher")
+    settings = json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())
+    assert settings["format_version"] == 1
+    assert "image_views" not in settings
 
 
 def test_same_hasher_gives_the_same_files(tmp_path):
@@ -150,7 +195,9 @@ def test_truncated_settings_are_refused(tmp_path, share):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"format": "other"}, "does not describe a hasher"),
-    ({"format_version": 2}, "format version 2, this rshash reads 1; install a newer rshash"),
+    ({"format_version": 3}, "format version 3, this rshash reads 1 to 2; install a newer rshash"),
+    ({"format_version": 2}, "image_views is None, expected a list"),
+    ({"format_version": 2, "image_views": ["original", 3]}, "unknown image view of a hasher '3'"),
     ({"n_bits": "64"}, "n_bits is '64', expected a positive whole number"),
     ({"n_bits": True}, "n_bits is True"),
     ({"image_dim": -1}, "image_dim is -1"),

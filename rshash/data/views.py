@@ -112,6 +112,9 @@ IMAGE_VIEWS: Mapping[str, ImageView] = {
 }
 """Name → view; "original" is the whole image (DUCH crops it to "centre_crop"), what is encoded outside training."""
 
+FIXED_IMAGE_VIEWS = ("original", "centre_crop", "flip", "quarter_turn")
+"""Views without chance, which give an image the same features whenever it is encoded."""
+
 CAPTION_VIEWS: Mapping[str, CaptionView] = {
     "original": same_caption,
     "rule_based": rule_based,

@@ -14,13 +14,16 @@ import torch
 from numpy.typing import NDArray
 
 from rshash.codes import code_bytes, pack_codes
+from rshash.data.views import FIXED_IMAGE_VIEWS, IMAGE_VIEWS
 from rshash.files import write_atomically
 from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.heads import HashHead
+from rshash.names import unknown_name
 
 FORMAT = "rshash hasher"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ORIGINAL = ("original",)
 _SETTINGS = "hasher.json"
 _WEIGHTS = "weights.safetensors"
 _AT_ONCE = 1024  # rows of features in a head at once
@@ -39,9 +42,12 @@ class CrossModalHasher:
         caption_encoder: name in ``ENCODERS["caption"]``.
         provenance: where the weights come from (method, options, seed, data, versions, metrics); kept, not interpreted.
         device: torch device of heads and encoders.
+        image_views: views of an image whose relaxed codes are averaged, from `rshash.data.views.FIXED_IMAGE_VIEWS`;
+            n of them cost n passes of the image encoder.
 
     Raises:
-        ValueError: if the heads give different numbers of bits, or the device cannot be used.
+        ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, or the device
+            cannot be used.
 
     >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
@@ -56,6 +62,7 @@ class CrossModalHasher:
         caption_encoder: str,
         provenance: Mapping[str, Any] | None = None,
         device: str = "cpu",
+        image_views: Sequence[str] = ORIGINAL,
     ) -> None:
         if image_head.n_bits != caption_head.n_bits:
             raise ValueError(
@@ -64,7 +71,9 @@ class CrossModalHasher:
             )
         code_bytes(image_head.n_bits)
         check_device(device)
+        _check_views(image_views)
         self.n_bits = image_head.n_bits
+        self.image_views = tuple(image_views)
         self.image_encoder = image_encoder
         self.caption_encoder = caption_encoder
         self.provenance = dict(provenance or {})
@@ -84,7 +93,14 @@ class CrossModalHasher:
             ValueError: if an image has another shape or dtype.
             ImportError: if the encoder's package is missing.
         """
-        return self._encode(images, self.load_image_encoder().encode, self.relaxed_images)
+
+        def relax(batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+            encoder, rng = self.load_image_encoder(), np.random.default_rng(0)  # fixed views draw nothing
+            return self.relaxed_images(
+                *(encoder.encode([IMAGE_VIEWS[view](image, rng) for image in batch]) for view in self.image_views)
+            )
+
+        return self._encode(images, relax)
 
     def encode_captions(self, captions: Sequence[str]) -> NDArray[np.uint8]:
         """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
@@ -94,15 +110,25 @@ class CrossModalHasher:
             TypeError: if ``captions`` is one string.
             ImportError: if the encoder's package is missing.
         """
-        return self._encode(captions, self.load_caption_encoder().encode, self.relaxed_captions)
+        return self._encode(captions, lambda batch: self.relaxed_captions(self.load_caption_encoder().encode(batch)))
 
-    def relaxed_images(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (N, dim) features of images to (N, n_bits) float32 relaxed codes in (-1, 1).
+    def relaxed_images(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map features of images to (N, n_bits) float32 relaxed codes in (-1, 1), the mean over their views.
+
+        Args:
+            features: (N, dim) for each of ``image_views``, in that order.
 
         Raises:
-            ValueError: if the features have another width or are not finite.
+            ValueError: if there are more or fewer views, or features have another width or are not finite.
         """
-        return self._relaxed(self.image_head, features, "images", self.image_encoder)
+        if len(features) != len(self.image_views):
+            raise ValueError(
+                f"features of {len(features)} image views were given; expected one array for each of "
+                f"{', '.join(self.image_views)}"
+            )
+        relaxed = [self._relaxed(self.image_head, view, "images", self.image_encoder) for view in features]
+        mean: NDArray[np.float32] = np.mean(relaxed, axis=0)
+        return mean
 
     def relaxed_captions(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (N, dim) features of captions to relaxed codes, as `relaxed_images`."""
@@ -123,13 +149,12 @@ class CrossModalHasher:
     def _encode(
         self,
         items: Sequence[Any],
-        encode: Callable[[Any], NDArray[np.float32]],
-        relax: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        relax: Callable[[Any], NDArray[np.float32]],
     ) -> NDArray[np.uint8]:
         codes = np.empty((len(items), code_bytes(self.n_bits)), dtype=np.uint8)
         for start in range(0, len(items), _IMAGES_AT_ONCE):
             batch = slice(start, start + _IMAGES_AT_ONCE)
-            codes[batch] = pack_codes(relax(encode(items[batch])))
+            codes[batch] = pack_codes(relax(items[batch]))
         return codes
 
     @torch.inference_mode()
@@ -163,7 +188,7 @@ class CrossModalHasher:
         weights = safetensors.torch.save(self._weights())
         settings = {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": 1 if self.image_views == ORIGINAL else FORMAT_VERSION,  # 1 is what older rshash reads
             **self._settings(),
             "weights_sha256": sha256(weights).hexdigest(),
             "provenance": self.provenance,
@@ -213,6 +238,7 @@ class CrossModalHasher:
             settings["caption_encoder"],
             settings["provenance"],
             device,
+            settings.get("image_views", ORIGINAL),
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -224,6 +250,7 @@ class CrossModalHasher:
             "caption_encoder": self.caption_encoder,
             "caption_dim": self.caption_head.dim,
             "caption_hidden": self.caption_head.hidden,
+            **({} if self.image_views == ORIGINAL else {"image_views": list(self.image_views)}),
         }
 
     def _weights(self) -> dict[str, torch.Tensor]:
@@ -256,11 +283,11 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise ValueError(f"{path} does not describe a hasher: its format is not {FORMAT!r}")
     version = settings.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise ValueError(
-            f"{path} has format version {version!r}, this rshash reads {FORMAT_VERSION}; install a newer rshash"
+            f"{path} has format version {version!r}, this rshash reads 1 to {FORMAT_VERSION}; install a newer rshash"
         )
-    for name, kind in _TYPES.items():
+    for name, kind in (_TYPES if version == 1 else {**_TYPES, "image_views": list}).items():
         value = settings.get(name)
         least = 0 if name.endswith("hidden") else 1  # a linear head has no hidden layer
         if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):
@@ -269,4 +296,13 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _kind_in_words(kind: type) -> str:
-    return {int: "a positive whole number", str: "a string", dict: "an object"}[kind]
+    return {int: "a positive whole number", str: "a string", dict: "an object", list: "a list"}[kind]
+
+
+def _check_views(views: Sequence[str]) -> None:
+    """Refuse views that would give an image another code each time, or none."""
+    for view in views:
+        if view not in FIXED_IMAGE_VIEWS:
+            raise unknown_name("image view of a hasher", str(view), FIXED_IMAGE_VIEWS)
+    if not views or len(set(views)) < len(views):
+        raise ValueError(f"the image views of a hasher are {list(views)!r}; expected one or more, each once")
