@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 EXTRAS = {
+    "archive": ("duckdb",),
     "train": ("torch", "safetensors", "PIL", "sklearn"),
     "encoders": (
         "efficientnet_lite_pytorch",
@@ -12,6 +13,7 @@ EXTRAS = {
         "sentence_transformers",
     ),
     "numba": ("numba",),
+    "raster": ("rasterio",),
     "bench": ("faiss", "usearch", "matplotlib", "pytest_benchmark", "sklearn"),
 }
 """Extra of this package → the modules it brings; `rshash info` walks it."""

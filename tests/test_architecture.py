@@ -15,7 +15,7 @@ LAYERS = [
     {"index", "models", "picture"},
     {"encoding", "methods", "search"},
     {"archive", "evaluation", "training"},
-    {"bench", "demo"},
+    {"bench", "demo", "ingest", "protocol"},
     {"cli"},
 ]
 LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
