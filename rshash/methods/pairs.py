@@ -61,6 +61,18 @@ class TrainingPairs:
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield self.batch(order[start:stop], rng)
 
+    def matched(self) -> tuple[Tensor, Tensor]:
+        """Every pair at once: (P, image dim) and (P, caption dim).
+
+        Each image view meets each caption view of the chosen caption, or of all captions of its image where captions
+        are drawn anew for each batch.
+        """
+        n_captions = np.diff(self.first_caption)
+        images = np.repeat(np.arange(len(self)), n_captions) if self.chosen is None else np.arange(len(self))
+        captions = np.arange(self.first_caption[-1]) if self.chosen is None else self.chosen
+        views = [(image, caption) for image in self.images for caption in self.captions]
+        return torch.cat([image[images] for image, _ in views]), torch.cat([caption[captions] for _, caption in views])
+
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Gather the pairs of the given images."""
         if self.chosen is not None:
