@@ -99,6 +99,37 @@ def check_mapped(array: NDArray[Any], name: str = "codes") -> None:
         )
 
 
+def replace_marked(path: Path, start: str, end: str, text: str) -> None:
+    """Replace what stands between two markers of a text file; the markers stay.
+
+    Args:
+        path: UTF-8 text.
+        start: marker before.
+        end: marker behind.
+        text: what stands between them afterwards, on lines of its own.
+
+    Raises:
+        OSError: if the file cannot be read or written.
+        ValueError: if it does not hold both markers once, in order.
+    """
+    check_marked(path, start, end)
+    before, rest = path.read_text(encoding="utf-8").split(start)
+    after = rest.split(end)[1]
+    with write_atomically(path) as draft:
+        draft.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def check_marked(path: Path, start: str, end: str) -> None:
+    """Refuse a file without markers, before any long work.
+
+    Raises:
+        OSError, ValueError: as `replace_marked`.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{path} must hold {start} and behind it {end}, once each: write them where the text goes")
+
+
 def check_place(path: str | os.PathLike[str]) -> None:
     """Say before any long work that a file or directory cannot be written; nothing is created.
 

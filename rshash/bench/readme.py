@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rshash.files import write_atomically
+from rshash.files import check_marked, replace_marked
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 """What stands before and behind the table."""
@@ -34,11 +34,7 @@ def update_readme(path: Path, document: dict[str, Any]) -> None:
         OSError: if the file cannot be read or written.
         ValueError: if it does not hold both markers once, in order.
     """
-    check_markers(path)
-    before, rest = path.read_text(encoding="utf-8").split(START)
-    after = rest.split(END)[1]
-    with write_atomically(path) as draft:
-        draft.write_text(f"{before}{START}\n{markdown(document)}\n{END}{after}", encoding="utf-8")
+    replace_marked(path, START, END, markdown(document))
 
 
 def check_markers(path: Path) -> None:
@@ -47,9 +43,7 @@ def check_markers(path: Path) -> None:
     Raises:
         OSError, ValueError: as `update_readme`.
     """
-    text = path.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{path} must hold {START} and behind it {END}, once each: write them where the table goes")
+    check_marked(path, START, END)
 
 
 def _rows(case: dict[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ VERBS = {
     "index": "images or captions → an archive that can be searched",
     "search": "ask an archive with a sentence or an image",
     "evaluate": "mAP@k, precision and recall of a hasher in all four directions",
+    "compare": "methods × bits × noise × seeds × splits, trained and measured into one table",
     "bench": "speed of search beside the machine's limits and every installed peer",
     "info": "versions, backend, instruction set, what is missing; or what a hasher or archive is",
     "scenes": "write a captioned data set of generated aerial scenes",

@@ -121,6 +121,21 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def setting(text: str) -> tuple[str, object]:
+    """Split NAME=VALUE; the value is JSON (numbers, true, false, lists) or else a string.
+
+    Raises:
+        click.UsageError: if there is no name or no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"--option takes NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def make_split(dataset: "CaptionDataset", split: str, seed: int) -> "Split":
     """Split a data set as ``--split`` says; "all" trains, asks and answers with every row."""
     import numpy as np

@@ -110,7 +110,7 @@ def command(
         log=log,
         progress=not quiet,
         device=device,
-        options=dict(_setting(setting) for setting in settings),
+        options=dict(options.setting(text) for text in settings),
     )
     hasher.provenance["split"] = {"name": split, "seed": split_seed, "data": dataset.fingerprint()}
     hasher.save(output)
@@ -119,14 +119,3 @@ def command(
         click.echo(json.dumps(facts, indent=2, default=str))
     else:
         click.echo(f"{output}: {hasher.n_bits}-bit {method} hasher, trained on {len(halves.train):,} images")
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """Split NAME=VALUE; the value is JSON (numbers, true, false, lists) or else a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise click.UsageError(f"--option takes NAME=VALUE, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

@@ -18,11 +18,14 @@ class Corruption:
         dataset: images, classes and splits as they were; captions partly of other images.
         wrong: (N,) bool, True where the captions of an image were replaced.
         sources: (N,) int64, the image whose captions image i has now; i itself where nothing was replaced.
+        clean: ascending int64 rows of the clean part, which no ``share`` touches: the clean subset that some methods
+            learn from.
     """
 
     dataset: CaptionDataset
     wrong: np.ndarray
     sources: np.ndarray
+    clean: np.ndarray
 
 
 def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean: float = 0.2) -> Corruption:
@@ -67,7 +70,7 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
     sources = np.where(wrong, by_group[others % len(dataset)], np.arange(len(dataset)))
     corrupted = copy(dataset)
     corrupted.captions = tuple(dataset.captions[row] for row in sources)
-    return Corruption(corrupted, wrong, sources)
+    return Corruption(corrupted, wrong, sources, np.sort(kept))
 
 
 def _groups(dataset: CaptionDataset) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""Records in; the results of a README and the page of methods out, between markers that the pages hold."""
+
+from collections.abc import Sequence
+from inspect import getsourcefile
+from pathlib import Path
+
+import rshash
+from rshash.files import check_marked, replace_marked
+from rshash.methods import METHODS
+from rshash.protocol.published import OTHER_FEATURES, Published, published
+from rshash.protocol.record import Record
+from rshash.protocol.table import PAPER_SEED, Row, markdown, rows_of
+
+TABLE = "<!-- compare:table -->", "<!-- compare:table end -->"
+METHODS_TABLE = "<!-- compare:methods -->", "<!-- compare:methods end -->"
+
+METRIC = "DUCH mAP@20"
+"""The figure that the page of methods shows: the one that most papers of this field print."""
+
+
+def check_pages(pages: Sequence[Path]) -> None:
+    """Refuse pages without markers, before any long work.
+
+    Raises:
+        OSError: if a page cannot be read.
+        ValueError: if it holds neither pair of markers once, in order.
+    """
+    for page in pages:
+        _markers(page)
+
+
+def update_page(page: Path, records: Sequence[Record], metrics: Sequence[str] = ()) -> None:
+    """Replace what stands between the markers of a page.
+
+    Args:
+        page: holds `TABLE`, `METHODS_TABLE`, or both.
+        records: to make the tables of.
+        metrics: columns of the table of runs.
+
+    Raises:
+        OSError, ValueError: as `check_pages`; also if a metric is unknown.
+    """
+    for markers in _markers(page):
+        text = markdown(records, metrics) if markers == TABLE else methods_markdown(records)
+        replace_marked(page, *markers, text)
+
+
+def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
+    """Return a row for each method: supervision, losses, where its code is, our figures and the published ones.
+
+    Args:
+        records: of a comparison; figures are of clean pairs, the papers' split seed and methods without a variant.
+        n_bits: width of the codes.
+    """
+    shown = [
+        row
+        for row in rows_of(records)
+        if (row.split, row.noise, row.n_bits) == (f"duch {PAPER_SEED}", 0.0, n_bits)
+        and row.label.split(",")[0] in METHODS
+    ]
+    data = list(dict.fromkeys(row.data for row in shown))
+    ours = [f"{name}, here" for name in data]
+    lines = [
+        "| " + " | ".join(["method", "supervision", "losses", "code", *ours, "published"]) + " |",
+        "| " + " | ".join(["---"] * (5 + len(data))) + " |",
+    ]
+    for name, method in METHODS.items():
+        figures = [_both_ways([row for row in shown if (row.data, row.method) == (place, name)]) for place in data]
+        codes = "" if method.codes else " (no codes: embeddings compared by cosine)"
+        cells = [f"`{name}`: {method.paper}", method.supervision, (method.losses or "–") + codes, _code(name)]
+        lines.append(f"| {' | '.join([*cells, *figures, _printed(name, n_bits)])} |")
+    lines += [
+        "",
+        f"*Figures are {METRIC}, image → text / text → image, {n_bits} bits, DUCH's split of seed {PAPER_SEED}, mean ± "
+        f"standard deviation over training seeds, unless another metric is named beside them; figures of different "
+        f"metrics must not be compared. {OTHER_FEATURES}*",
+        "",
+    ]
+    for name, method in METHODS.items():
+        if method.departures:
+            lines += [f"**`{name}`** departs from its paper:", "", *(f"- {text}" for text in method.departures), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _both_ways(rows: Sequence[Row]) -> str:
+    """Return the figures of the row of a method, or a dash."""
+    parts = []
+    for row in rows[:1]:
+        for direction in ("i2t", "t2i"):
+            if figure := row.figure(direction, METRIC):
+                mean, deviation = figure
+                parts.append(f"{mean:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}"))
+    return " / ".join(parts) or "–"
+
+
+def _printed(name: str, n_bits: int) -> str:
+    """Return what is published of a method at one width and clean pairs, with metric, data and source."""
+    found = [row for row in published() if (row.method, row.n_bits, row.noise) == (name, n_bits, 0.0)]
+    known = [row for row in found if row.metric == METRIC] or found
+    if not known:
+        noisy = [row for row in published() if (row.method, row.n_bits) == (name, n_bits)]
+        known = [row for row in noisy if row.noise == max(other.noise for other in noisy)]
+    figures = [f"{row.data}{_conditions(row)} {row.i2t:.3f} / {row.t2i:.3f}" for row in known]
+    return f"{', '.join(figures)} ({'; '.join(dict.fromkeys(row.source for row in known))})" if known else "not found"
+
+
+def _conditions(row: Published) -> str:
+    metric = "" if row.metric == METRIC else f", {row.metric}"
+    return metric + (f", noise {row.noise:g}" if row.noise else "")
+
+
+def _code(name: str) -> str:
+    """Return the file of a method's objective, below the package."""
+    file = Path(getsourcefile(METHODS[name].objective) or "")
+    package = Path(rshash.__file__).parent
+    return f"`{file.relative_to(package.parent).as_posix()}`" if package in file.parents else "–"
+
+
+def _markers(page: Path) -> list[tuple[str, str]]:
+    """Return the pairs of markers that a page holds."""
+    text = page.read_text(encoding="utf-8")
+    held = [markers for markers in (TABLE, METHODS_TABLE) if any(marker in text for marker in markers)]
+    if not held:
+        raise ValueError(f"{page} must hold {' … '.join(TABLE)} or {' … '.join(METHODS_TABLE)}: write them there first")
+    for markers in held:
+        check_marked(page, *markers)
+    return held

@@ -1,0 +1,171 @@
+"""Records in, pictures out: mAP against bits and against noise, precision at k, precision against recall."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rshash.extras import require
+from rshash.files import write_atomically
+from rshash.protocol.published import published
+from rshash.protocol.record import Record
+from rshash.protocol.table import DIRECTIONS, PAPER_SEED, Row, rows_of
+
+COLOURS = ("#1b6ca8", "#e08e2b", "#5d9e4f", "#b5475a", "#7a66a8", "#8c8c8c", "#3fa7a7", "#a6813f", "#d16ba5", "#34495e")
+
+Line = tuple[str, list[float], list[float], list[float]]
+"""Name, places, heights and half widths of the band around them."""
+
+
+def plot_all(records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20", n_bits: int = 64) -> list[Path]:
+    """Draw every picture that the records have enough points for.
+
+    Args:
+        records: of a comparison; those of the DUCH split are drawn.
+        folder: made where it is missing.
+        metric: column that is drawn against bits and noise.
+        n_bits: width of the codes in pictures that are of one width.
+
+    Returns:
+        The files: for each data set and group of split seeds ``bits-…``, ``noise-…``, ``precision-…``, ``recall-…``.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        OSError: if a file cannot be written.
+        ValueError: if there is nothing to draw.
+    """
+    require("matplotlib.figure", "bench")
+    rows = [row for row in rows_of(records) if row.split.startswith("duch")]
+    drawn = []
+    for (data, split), group in groupby(rows, key=lambda row: (row.data, row.split)):
+        here = list(group)
+        clean = [row for row in here if not row.noise]
+        place = f"{data}, split seed{split.removeprefix('duch').removeprefix(',')}"
+        wide = f", {n_bits} bits"
+        noise = "probability of a wrong caption outside the clean fifth"
+        pictures: dict[str, tuple[str, str, str, Callable[[str], list[Line]]]] = {
+            "bits": ("bits", metric, "", partial(_against, clean, metric=metric, axis="n_bits")),
+            "noise": (noise, metric, wide, partial(_against, _of_width(here, n_bits), metric=metric, axis="noise")),
+            "precision": ("k", "P@k", wide, partial(_precision_at_k, _of_width(clean, n_bits))),
+            "recall": ("recall within r", "precision within r", wide, partial(_within, _of_width(clean, n_bits))),
+        }
+        for name, (x, y, at, lines_of) in pictures.items():
+            lines = {way: lines_of(way) for way in DIRECTIONS}
+            if any(len(places) > 1 for _, places, _, _ in lines["i2t"]):
+                references = _published(data, split, metric, name, n_bits)
+                path = folder / f"{name}-{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
+                _draw(path, place + at, x, y, lines, references, logarithmic=name in ("bits", "precision"))
+                drawn.append(path)
+    if not drawn:
+        raise ValueError("no picture has two points: run more widths, or more noise, on the DUCH split")
+    return drawn
+
+
+def _of_width(rows: Sequence[Row], n_bits: int) -> list[Row]:
+    return [row for row in rows if row.n_bits == n_bits]
+
+
+def _against(rows: Sequence[Row], way: str, metric: str, axis: str) -> list[Line]:
+    """Return a line for each method: a metric against bits or noise, with its deviation as a band."""
+    points: dict[str, list[tuple[float, float, float]]] = {}
+    for row in rows:
+        figure = row.figure(way, metric)
+        if figure is not None:
+            points.setdefault(row.label, []).append((float(getattr(row, axis)), figure[0], figure[1] or 0.0))
+    return [(label, *_columns(sorted(found))) for label, found in points.items()]
+
+
+def _precision_at_k(rows: Sequence[Row], way: str) -> list[Line]:
+    return [(row.label, *_columns(_numbered(row, way, r"P@(\d+)"))) for row in rows]
+
+
+def _within(rows: Sequence[Row], way: str) -> list[Line]:
+    """Return precision against recall, a point for each radius whose ball is not always empty."""
+    lines: list[Line] = []
+    for row in rows:
+        precision, recall = _numbered(row, way, r"P within (\d+)"), _numbered(row, way, r"recall within (\d+)")
+        both = [(r[1], p[1], 0.0) for p, r in zip(precision, recall, strict=True) if r[1] > 0]
+        lines.append((row.label, *_columns(both)))
+    return [line for line in lines if line[1]]
+
+
+def _numbered(row: Row, way: str, pattern: str) -> list[tuple[float, float, float]]:
+    """Return (number, mean, deviation) of the columns whose name fits a pattern with a number in it."""
+    found = []
+    for column in row.records[0]["scores"].get(row.ranking, {}).get(way, {}):
+        match, figure = re.fullmatch(pattern, column), row.figure(way, column)
+        if match and figure is not None:
+            found.append((float(match[1]), figure[0], figure[1] or 0.0))
+    return sorted(found)
+
+
+def _columns(points: Sequence[tuple[float, float, float]]) -> tuple[list[float], list[float], list[float]]:
+    return [x for x, _, _ in points], [y for _, y, _ in points], [band for _, _, band in points]
+
+
+def _published(data: str, split: str, metric: str, name: str, n_bits: int) -> dict[str, list[Line]]:
+    """Return published lines of the same metric, for the pictures against bits and noise of the papers' split."""
+    if split != f"duch {PAPER_SEED}" or name not in ("bits", "noise"):
+        return {way: [] for way in DIRECTIONS}
+    printed = [row for row in published() if row.data == data and row.metric == metric]
+    printed = [row for row in printed if (row.noise == 0 if name == "bits" else row.n_bits == n_bits)]
+    axis = "n_bits" if name == "bits" else "noise"
+    lines: dict[str, list[Line]] = {way: [] for way in DIRECTIONS}
+    for label in dict.fromkeys(row.label for row in printed):
+        for way in DIRECTIONS:
+            points = [(float(getattr(row, axis)), getattr(row, way), 0.0) for row in printed if row.label == label]
+            lines[way].append((label, *_columns(sorted(points))))
+    return lines
+
+
+def _draw(
+    path: Path,
+    title: str,
+    x: str,
+    y: str,
+    lines: dict[str, list[Line]],
+    references: dict[str, list[Line]],
+    logarithmic: bool,
+) -> None:
+    """Draw the two directions side by side: ours in colour, published lines in grey, dashed."""
+    figure = require("matplotlib.figure", "bench").Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (way, words) in zip(panels, DIRECTIONS.items(), strict=True):
+        for number, (label, places, heights, bands) in enumerate(lines[way]):
+            colour = COLOURS[number % len(COLOURS)]
+            style = ("-", "--", ":")[number // len(COLOURS) % 3]
+            axes.plot(places, heights, style, color=colour, marker="o", markersize=3, label=label)
+            lower = [height - band for height, band in zip(heights, bands, strict=True)]
+            upper = [height + band for height, band in zip(heights, bands, strict=True)]
+            axes.fill_between(places, lower, upper, color=colour, alpha=0.15, linewidth=0)
+        for number, (label, places, heights, _) in enumerate(references[way]):
+            marker = "sv^Dx+*<>"[number % 9]
+            axes.plot(places, heights, "--", color="#9a9a9a", marker=marker, markersize=3, linewidth=0.8, label=label)
+        if logarithmic:
+            _powers(axes, [place for line in lines[way] for place in line[1]])
+        axes.set_title(words, size=9)
+        axes.set_xlabel(x)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel(y)
+    legend: dict[str, Any] = dict(_legend(panels[0], {line[0] for line in references["i2t"]}))
+    figure.legend(legend.values(), legend.keys(), loc="outside right center", fontsize=7)
+    note = "grey: as published, with other features" if references["i2t"] else ""
+    figure.suptitle(title, size=10)
+    figure.supxlabel(note, size=7)
+    with write_atomically(path) as draft:
+        figure.savefig(draft, dpi=130)
+
+
+def _powers(axes: Any, places: Sequence[float]) -> None:
+    axes.set_xscale("log", base=2)
+    ticks = sorted(set(places))
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+
+
+def _legend(axes: Any, printed: set[str]) -> Iterator[tuple[str, Any]]:
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+        dashed = handle.get_color() == "#9a9a9a" and label in printed
+        yield f"{label}, published" if dashed else label, handle

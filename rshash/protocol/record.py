@@ -1,0 +1,133 @@
+"""Records: what one run found, as one JSON file; a folder of them is a comparison."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rshash.files import write_atomically
+from rshash.methods import METHODS
+from rshash.names import unknown_name
+from rshash.protocol.plan import Run
+
+FORMAT = "rshash comparison"
+FORMAT_VERSION = 1
+MEAN_RECALL = "mR"
+RECALLS = tuple(f"expected R@{k}" for k in (1, 5, 10))
+"""What `MEAN_RECALL` averages, in both directions: RemoteCLIP's mR, arXiv 2306.11029, in expectation over ties."""
+
+Record = dict[str, Any]
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a record under the name of its run, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with write_atomically(folder / run_of(record).file_name) as draft:
+        draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def find_record(folder: Path, run: Run, settings: dict[str, Any]) -> Record | None:
+    """Return the record of a run that is finished, or None.
+
+    Args:
+        folder: of the comparison.
+        run: what is looked for.
+        settings: what else decides its figures: data, encoders, validation.
+
+    Raises:
+        ValueError: if there is a record of that name from other settings, which must not be mixed with these.
+    """
+    path = folder / run.file_name
+    if not path.is_file():
+        return None
+    record = read_record(path)
+    for name, here, there in (("run", asdict(run), record["run"]), ("settings", settings, record["settings"])):
+        different = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))
+        if different:
+            raise ValueError(
+                f"{path} is of another {name[:-1] if name == 'settings' else name} ({', '.join(different)} differ): "
+                "choose another folder or another variant"
+            )
+    return record
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no record, or of another version.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; remove it, and the run is done again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ValueError(f"{path} is no record of a comparison: keep other JSON files out of its folder")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {record.get('format_version')!r}, this rshash reads {FORMAT_VERSION}"
+        )
+    return record
+
+
+def read_folder(folder: Path, wanted: Callable[[Run], bool] = lambda run: True) -> list[Record]:
+    """Read the records of a comparison, in the order of their names.
+
+    Args:
+        folder: of the comparison.
+        wanted: which runs to keep.
+
+    Raises:
+        OSError, ValueError: as `read_record`; also if there is none.
+    """
+    records = [record for path in sorted(folder.glob("*.json")) if wanted(run_of(record := read_record(path)))]
+    if not records:
+        raise ValueError(f"{folder} holds no record of such a run: train first, or ask for others")
+    return records
+
+
+def run_of(record: Record) -> Run:
+    """Return the run that a record is of."""
+    return Run(**record["run"])
+
+
+def main_ranking(run: Run) -> str:
+    """Return how a method is meant to be ranked: "hamming", or "cosine" for embeddings that are no codes."""
+    return "hamming" if run.method not in METHODS or METHODS[run.method].codes else "cosine"
+
+
+def score(record: Record, direction: str, metric: str, ranking: str | None = None) -> float | None:
+    """Return one figure of a record, None where its protocol has no such column.
+
+    Args:
+        record: of a run.
+        direction: "i2t" or "t2i"; `MEAN_RECALL` is of both.
+        metric: column of an evaluation, or `MEAN_RECALL`.
+        ranking: "hamming", "cosine" or None for the method's own.
+    """
+    scores = record["scores"].get(ranking or main_ranking(run_of(record)), {})
+    if metric != MEAN_RECALL:
+        value = scores.get(direction, {}).get(metric)
+        return None if value is None else float(value)
+    parts = [score(record, way, recall, ranking) for way in ("i2t", "t2i") for recall in RECALLS]
+    known = [part for part in parts if part is not None]
+    return sum(known) / len(parts) if len(known) == len(parts) and record["run"]["split"] == "official" else None
+
+
+def check_metrics(metrics: Sequence[str], records: Sequence[Record]) -> None:
+    """Refuse a metric that no record has.
+
+    Raises:
+        ValueError: with the nearest names.
+    """
+    known = {MEAN_RECALL}
+    for record in records:
+        known.update(*(scores for ranking in record["scores"].values() for scores in ranking.values()))
+    for metric in metrics:
+        if metric not in known:
+            raise unknown_name("metric", metric, known)

@@ -1,0 +1,102 @@
+"""Runs in, records out: each run once, whatever happens in between."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from rshash.data.dataset import CaptionDataset
+from rshash.models.cache import FeatureCache
+from rshash.protocol.perform import Settings, cache_features, perform
+from rshash.protocol.plan import Run, check_data
+from rshash.protocol.record import Record, find_record, score, write_record
+
+
+def compare(
+    runs: Sequence[Run],
+    datasets: Mapping[str, CaptionDataset],
+    folder: Path,
+    settings: Settings,
+    cache: FeatureCache,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: bool = False,
+) -> tuple[list[Record], dict[str, str]]:
+    """Do every run that has no record yet.
+
+    A comparison that is interrupted goes on where it stopped when it is asked for again; several processes may share a
+    folder. A run that fails is told and left out; the others go on.
+
+    Args:
+        runs: what to do, as `rshash.protocol.plan.grid` lists it.
+        datasets: name → data set.
+        folder: of the records; made where it is missing.
+        settings: what all runs share.
+        cache: where features are kept.
+        tell: is given a line for each run, with the time that remains.
+        progress: show bars on stderr while features are computed.
+
+    Returns:
+        The records of all runs that succeeded, old and new, and title → reason of those that failed.
+
+    Raises:
+        ValueError: if a data set cannot serve a run, or a record of other settings is in the way; before any training.
+    """
+    check_data(runs, datasets)
+    recorded = {name: settings.recorded(dataset) for name, dataset in datasets.items()}
+    records = {run.title: find_record(folder, run, recorded[run.data]) for run in runs}
+    missing = [run for run in runs if records[run.title] is None]
+    if len(missing) < len(runs):
+        tell(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")
+    if missing:
+        cache_features(missing, dict(datasets), settings, cache, progress)
+    failures: dict[str, str] = {}
+    clock = Clock([record for record in records.values() if record is not None])
+    for number, run in enumerate(missing, start=1):
+        record = find_record(folder, run, recorded[run.data])  # another process may have done it since
+        if record is None:
+            try:
+                record = perform(run, datasets[run.data], settings, cache)
+            except ValueError as error:
+                failures[run.title] = str(error)
+                tell(f"[{number}/{len(missing)}] {run.title}: failed, {error}")
+                continue
+            write_record(folder, record)
+        records[run.title] = record
+        clock.add(record)
+        tell(f"[{number}/{len(missing)}] {run.title}: {_found(record)}; {clock.remaining(missing[number:])}")
+    return [record for record in records.values() if record is not None], failures
+
+
+class Clock:
+    """Says how long the rest will take, from what like runs took.
+
+    >>> Clock([]).remaining([])
+    'done'
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._seconds: dict[tuple[str, str], list[float]] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Note what a run took."""
+        key = record["run"]["data"], record["run"]["method"]
+        self._seconds.setdefault(key, []).append(sum(record["seconds"].values()))
+
+    def remaining(self, runs: Sequence[Run]) -> str:
+        """Return the time that runs will take, in words."""
+        if not runs:
+            return "done"
+        everything = [seconds for known in self._seconds.values() for seconds in known]
+        left = sum(fmean(self._seconds.get((run.data, run.method), everything)) for run in runs)
+        finish = time.strftime("%H:%M", time.localtime(time.time() + left))
+        return f"{left:.0f} s left, until {finish}" if left < 120 else f"{left / 60:.0f} min left, until {finish}"
+
+
+def _found(record: Record) -> str:
+    """Return the time a run took and one figure of each direction."""
+    metric = "mAP@20" if record["run"]["split"] == "duch" else "expected R@10"
+    found = ", ".join(f"{way} {score(record, way, metric) or 0:.3f}" for way in ("i2t", "t2i"))
+    return f"{sum(record['seconds'].values()):.0f} s, {metric} {found}"

@@ -1,0 +1,183 @@
+"""Records in, one Markdown table out: mean ± standard deviation over runs, published figures beside ours.
+
+A column holds one direction of one definition of a metric; a published figure stands in the column of its own
+definition or nowhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+from rshash.methods import METHODS
+from rshash.protocol.published import OTHER_FEATURES, Published, published
+from rshash.protocol.record import MEAN_RECALL, Record, check_metrics, main_ranking, run_of, score
+
+PAPER_SEED = 42
+"""Split seed of the papers' code, on which methods were tuned; runs of all other seeds share a row."""
+
+DIRECTIONS = {"i2t": "image → text", "t2i": "text → image"}
+
+METRICS = {
+    "duch": ("DUCH mAP@20", "mAP@20", "mAP"),
+    "official": ("expected R@1", "expected R@5", "expected R@10", "mR"),
+}
+"""Split → columns of the table unless others are asked for."""
+
+DEFINITIONS = {
+    "DUCH mAP": "DUCH mAP@k: the first k relevant items count, wherever they rank",
+    "DJSRH mAP": "DJSRH mAP@k: divided by the relevant hits inside rank k",
+    "mAP": "mAP@k: only hits inside rank k count, divided by min(k, relevant items); mAP: of the whole ranking",
+    "expected": "expected: mean over all orders within ties; all else breaks ties by database row",
+    MEAN_RECALL: "mR: mean of R@1, R@5 and R@10 in both directions, in expectation over ties",
+}
+"""Beginning of a column's name → what it means, told below the table."""
+
+
+@dataclass
+class Row:
+    """Runs that differ in seeds only.
+
+    Attributes:
+        data: name of the data set.
+        split: "duch 42", "duch, other seeds" or "official".
+        noise: probability of a wrong caption.
+        n_bits: width of the codes.
+        label: method and variant.
+        method: key of `METHODS`.
+        ranking: "hamming" or "cosine".
+        records: of the runs.
+    """
+
+    data: str
+    split: str
+    noise: float
+    n_bits: int
+    label: str
+    method: str
+    ranking: str
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def supervision(self) -> str:
+        """What the method needs beside pairs, as METHODS says."""
+        return METHODS[self.method].supervision if self.method in METHODS else "unknown"
+
+    def figure(self, direction: str, metric: str) -> tuple[float, float | None] | None:
+        """Return mean and sample standard deviation (None of a single run) over the runs, or None without figures."""
+        found = [score(record, direction, metric, self.ranking) for record in self.records]
+        values = [value for value in found if value is not None]
+        if not values:
+            return None
+        return fmean(values), stdev(values) if len(values) > 1 else None
+
+
+def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
+    """Gather records into rows, in order of data, split, noise, bits and name.
+
+    Args:
+        records: of a comparison.
+        floats: also make a row of the same heads ranked by cosine, before signs are taken.
+    """
+    rows: dict[tuple[object, ...], Row] = {}
+    for record in records:
+        run = run_of(record)
+        split = run.split
+        if split == "duch":
+            split += f" {PAPER_SEED}" if run.split_seed == PAPER_SEED else ", other seeds"
+        own = main_ranking(run)
+        for ranking in dict.fromkeys([own, *(["cosine"] if floats else [])]):
+            label = run.label if ranking == "hamming" else f"{run.label}, float"
+            key = (run.data, split, run.noise, run.n_bits, label)
+            row = rows.setdefault(key, Row(*key, method=run.method, ranking=ranking))
+            row.records.append(record)
+    return [rows[key] for key in sorted(rows, key=lambda key: tuple(map(_sortable, key)))]
+
+
+def markdown(records: Sequence[Record], metrics: Sequence[str] = (), *, floats: bool = False) -> str:
+    """Return the table of a comparison.
+
+    Args:
+        records: what to show.
+        metrics: columns; none takes those of `METRICS` for the splits that occur.
+        floats: also show the same heads before signs are taken.
+
+    Returns:
+        Markdown: the table and below it what its columns mean.
+
+    Raises:
+        ValueError: if a metric is unknown; the message holds the nearest.
+    """
+    rows = rows_of(records, floats)
+    if not metrics:
+        splits = {record["run"]["split"] for record in records}
+        metrics = [metric for split, columns in METRICS.items() if split in splits for metric in columns]
+    check_metrics(metrics, records)
+    columns = [(metric, way) for metric in metrics for way in ([""] if metric == MEAN_RECALL else DIRECTIONS)]
+    head = ["data", "split", "noise", "bits", "method", "supervision", "runs"]
+    head += [f"{metric} {DIRECTIONS.get(way, '')}".strip() for metric, way in columns]
+    head += ["training s"]
+    lines = [_line(head), _line(["---"] * 6 + ["---:"] * (len(head) - 6))]
+    previous = None
+    for row in rows:
+        place = row.data, row.split, row.noise, row.n_bits
+        if place != previous:
+            lines += [_line(cells) for cells in _published_cells(row, columns)]
+        previous = place
+        seconds = fmean(record["seconds"]["train"] for record in row.records)
+        figures = [_cell(row.figure(way or "i2t", metric)) for metric, way in columns]
+        lines.append(
+            _line([*map(_plain, place), row.label, row.supervision, str(len(row.records)), *figures, f"{seconds:.0f}"])
+        )
+    notes = [text for start, text in DEFINITIONS.items() if any(metric.startswith(start) for metric in metrics)]
+    notes.append("± is the standard deviation over runs, which differ in training seed and, beside 42, in split seed")
+    return "\n".join([*lines, "", f"*{'. '.join(notes)}. {OTHER_FEATURES} {_features(records)}*"])
+
+
+def published_beside(row: Row) -> Iterator[Published]:
+    """Yield what is published at the place of a row: its data, bits and noise, on the papers' split."""
+    if row.split == f"duch {PAPER_SEED}":
+        for printed in published():
+            if (printed.data, printed.n_bits, printed.noise) == (row.data, row.n_bits, row.noise):
+                yield printed
+
+
+def _published_cells(row: Row, columns: Sequence[tuple[str, str]]) -> Iterator[list[str]]:
+    for printed in published_beside(row):
+        figures = [
+            f"{getattr(printed, way):.3f}".lstrip("0") if printed.metric == metric and way else "–"
+            for metric, way in columns
+        ]
+        if set(figures) != {"–"}:
+            place = [*map(_plain, (row.data, row.split, row.noise, row.n_bits))]
+            yield [*place, f"*{printed.label}, published*", printed.supervision, "–", *figures, "–"]
+
+
+def _features(records: Sequence[Record]) -> str:
+    """Return which encoders made the features of the records."""
+    names = {
+        " and ".join(record["settings"][f"{which}_encoder"] for which in ("image", "caption")) for record in records
+    }
+    return f"Ours: {'; '.join(sorted(names))}."
+
+
+def _cell(figure: tuple[float, float | None] | None) -> str:
+    if figure is None:
+        return "–"
+    mean, deviation = figure
+    return _short(mean) + ("" if deviation is None else f" ± {_short(deviation)}")
+
+
+def _short(number: float) -> str:
+    return f"{number:.3f}" if round(number, 3) >= 1 else f"{number:.3f}".lstrip("0")
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _sortable(value: object) -> tuple[int, object]:
+    return (0, value) if isinstance(value, int | float) else (1, value)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
