@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from rshash.archive.writer import write_archive
+from rshash.archive.reader import create_archive
+from rshash.archive.writer import append_blocks
 from rshash.data.scenes import generate_scenes
 from rshash.encoding import encode_rows
 from rshash.models.cache import FeatureCache
@@ -32,12 +33,10 @@ def index_scenes(n_scenes: int, size: int) -> dict[str, float]:
     scenes = generate_scenes(n_scenes, size=size)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        with write_archive(Path(folder) / "scenes.rshash", n_bits=64) as archive:
-            cache = FeatureCache(Path(folder) / "features")
-            for codes, items in encode_rows(hasher, scenes, "images", cache=cache):
-                archive.append(codes, items)
+        archive = create_archive(Path(folder) / "scenes.rshash", n_bits=64)
+        append_blocks(archive, encode_rows(hasher, scenes, "images", cache=FeatureCache(Path(folder) / "features")))
         seconds = time.perf_counter() - start
-        n_bytes = (Path(folder) / "scenes.rshash" / "codes.npy").stat().st_size
+        n_bytes = archive.info()["code bytes"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return {"scenes": n_scenes, "seconds": seconds, "peak MiB": peak, "code bytes": n_bytes}
 

@@ -23,6 +23,7 @@ _LATER = {
     "Archive": ("rshash.archive.reader", "Archive"),
     "CrossModalHasher": ("rshash.models.hasher", "CrossModalHasher"),
     "METHODS": ("rshash.methods", "METHODS"),
+    "create": ("rshash.archive.reader", "create_archive"),
     "evaluate": ("rshash.evaluation", "evaluate"),
     "open": ("rshash.archive.reader", "open_archive"),
     "train": ("rshash.training", "train"),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rshash.archive.reader import Archive, open_archive
-from rshash.archive.writer import write_archive
+from rshash.archive.reader import Archive, create_archive
+from rshash.archive.writer import append_blocks
 from rshash.codes import code_bytes
 from rshash.data.captions import read_captions
 from rshash.data.dataset import CaptionDataset
@@ -126,10 +126,8 @@ def run_demo(
     hasher.save(target / "demo.hasher")
     step("train", f"3. Encode and index the {len(split.database):,} scenes to be searched → {target / 'demo.rshash'}")
     database = scenes.subset(split.database)
-    with write_archive(target / "demo.rshash", n_bits=n_bits, hasher=target / "demo.hasher") as writer:
-        for codes, items in encode_rows(hasher, database, "images", cache=cache, progress=progress):
-            writer.append(codes, items)
-    archive = open_archive(target / "demo.rshash")
+    archive = create_archive(target / "demo.rshash", hasher=target / "demo.hasher")
+    append_blocks(archive, encode_rows(hasher, database, "images", cache=cache, progress=progress))
     step("index", f"4. Evaluate with {len(split.query):,} queries in every direction → {target / 'report.json'}")
     query = scenes.subset(split.query)
     report = evaluate(hasher, query, database, ks=(1, 20), cache=cache, progress=progress)
@@ -161,7 +159,7 @@ def draw_demo(target: Path, scenes: CaptionDataset, split: Split, asked: list[in
             for rank, (distance, hit) in enumerate(zip(distances, split.database[found], strict=True), start=1)
         ]
         rows.append((Tile("query", sentence), tiles))
-    heading = f"{len(archive):,} scenes at {archive.n_bits} bits = {archive.codes.nbytes:,} bytes"
+    heading = f"{len(archive):,} scenes at {archive.n_bits} bits = {archive.info()['code bytes']:,} bytes"
     with write_atomically(target) as draft:
         contact_sheet(rows, columns=HITS_SHOWN, heading=heading).save(draft)
 

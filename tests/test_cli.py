@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from rshash.archive.reader import open_archive
 from rshash.cli import VERBS, main
 
 
@@ -89,7 +90,7 @@ def test_search_ranks_hits_and_draws_them(trained, tmp_path):
 
 
 def test_search_takes_an_image_that_finds_itself(trained):
-    item = json.loads((trained / "a.rshash" / "items.jsonl").read_text().splitlines()[5])
+    item = open_archive(trained / "a.rshash").items_at([5])[0]
     result = rshash(f"search {trained}/a.rshash --image {item['source']} -k 64")
     assert result.exit_code == 0, result.output
     zero = [line for line in result.output.splitlines() if "distance   0" in line]
@@ -114,8 +115,8 @@ def test_encode_writes_the_codes_the_archive_holds(trained, tmp_path):
     result = rshash(f"encode --hasher {trained}/a.hasher {data_of(trained)} -o {tmp_path}/codes.npy --json")
     assert json.loads(result.output)["rows"] == 160
     codes, ids = np.load(tmp_path / "codes.npy"), (tmp_path / "codes.ids.txt").read_text().split()
-    first = json.loads((trained / "a.rshash" / "items.jsonl").read_text().splitlines()[0])
-    assert np.array_equal(codes[ids.index(first["id"])], np.load(trained / "a.rshash" / "codes.npy")[0])
+    archive = open_archive(trained / "a.rshash")
+    assert np.array_equal(codes[ids.index(archive.items_at([0])[0]["id"])], archive.segments[0].codes[0])
 
 
 def test_evaluate_prints_a_table_and_writes_json(trained, tmp_path):
@@ -191,16 +192,18 @@ def test_bad_input_is_one_sentence_and_exit_code_2(trained, line, message):
     assert sorted(path.name for path in trained.iterdir()) == before
 
 
-def test_an_archive_whose_hasher_has_other_bits_is_refused(trained, tmp_path):
+def test_an_archive_with_the_hasher_of_another_is_refused(trained, tmp_path):
     import shutil
 
+    from rshash.models.hasher import CrossModalHasher
+
     shutil.copytree(trained / "a.rshash", tmp_path / "b.rshash")
-    manifest = json.loads((tmp_path / "b.rshash" / "manifest.json").read_text()) | {"n_bits": 64}
-    (tmp_path / "b.rshash" / "manifest.json").write_text(json.dumps(manifest))
-    np.save(tmp_path / "b.rshash" / "codes.npy", np.zeros((64, 8), np.uint8))
+    other = CrossModalHasher.load(trained / "a.hasher")
+    next(other.image_head.parameters()).data[0, 0] += 1
+    other.save(next((tmp_path / "b.rshash").glob("hasher-*")))
     result = rshash(f"search {tmp_path}/b.rshash runway")
     assert result.exit_code == 2
-    assert "has codes of 64 bits but its hasher makes 32" in result.stderr
+    assert "does not hold the hasher that made its codes" in result.stderr
 
 
 def test_a_corrupt_hasher_is_refused(trained, tmp_path):

@@ -1,8 +1,7 @@
-"""Opening an archive: memory-mapped codes, items by row, queries by text, image or code."""
+"""Opening an archive: a snapshot of one commit, asked by text, image or codes, and changed through its writer."""
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,40 +9,144 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.writer import FORMAT, FORMAT_VERSION, KINDS
-from rshash.codes import MAX_BITS, Codes, check_codes, code_bytes
+from rshash.archive import writer
+from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
+from rshash.archive.lock import pin, unpin
+from rshash.archive.manifest import Manifest, read_manifest
+from rshash.archive.scan import search_segments
+from rshash.archive.segment import Segment, open_segment
+from rshash.codes import Codes, check_codes
 from rshash.index.hits import Hits
-from rshash.search import search
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from rshash.models.hasher import CrossModalHasher
+
+ATTEMPTS = 100
+"""How often a reader starts again because a writer swept the snapshot it was about to open."""
 
 
 class Archive:
-    """A read-only view of an archive on disk; nothing is read before it is needed.
+    """An archive as it was at one commit; nothing is read before it is needed.
+
+    Every process may read, one at a time may write. A snapshot stays whole while others commit, until it is closed;
+    `refresh` moves it to the newest commit, and so does every change made through it.
+
+    Args:
+        path: the directory.
 
     Attributes:
         path: the directory.
-        n_bits: width of the codes.
-        kind: what a row is, "images" or "captions".
-        codes: (N, n_bytes) uint8, memory-mapped.
-        provenance: what the writer noted down.
+        segments: the rows, in order; see `Segment`.
+        manifest: the commit this snapshot shows.
+
+    >>> import tempfile, rshash
+    >>> archive = rshash.create(Path(tempfile.mkdtemp()) / "two.rshash", n_bits=8)
+    >>> archive.append(np.array([[1], [3]], np.uint8), [{"id": "a.tif"}, {"id": "b.tif"}])
+    >>> archive.search(np.array([3], np.uint8), k=1).ids.tolist()
+    [[1]]
+    >>> archive.items(["b.tif"])
+    [{'id': 'b.tif'}]
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        manifest = _read_manifest(self.path)
-        self.n_bits: int = manifest["n_bits"]
-        self.kind: str = manifest["kind"]
-        self.provenance: dict[str, Any] = manifest["provenance"]
-        self.codes: Codes = _map(self.path / "codes.npy", np.uint8, (manifest["n_rows"], code_bytes(self.n_bits)))
-        self._offsets: NDArray[np.int64] = _map(self.path / "item_offsets.npy", np.int64, (manifest["n_rows"],))
+        self._pin: int | None = None
+        self._connection: DuckDBPyConnection | None = None
+        self.manifest: Manifest
+        self.segments: list[Segment]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Move to the newest commit; row numbers of before lose their meaning.
+
+        Raises:
+            FileNotFoundError: if the archive or one of its files is missing.
+            ValueError: if a file is damaged, or was written by a newer rshash.
+        """
+        for _ in range(ATTEMPTS):
+            manifest = read_manifest(self.path)
+            held = pin(self.path / manifest.snapshot)
+            if held is None and read_manifest(self.path).commit != manifest.commit:
+                continue  # swept meanwhile: there is a newer one
+            try:
+                segments = _open_segments(self.path, manifest)
+            except BaseException:
+                if held is not None:
+                    unpin(held)
+                raise
+            self.close()
+            self._pin, self.manifest, self.segments = held, manifest, segments
+            self.__dict__.pop("hasher", None)
+            return
+        raise OSError(f"{self.path} changes faster than it can be opened: try again")
+
+    def close(self) -> None:
+        """Let the files of the snapshot go; arrays already taken from it stay valid."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._pin is not None:
+            unpin(self._pin)
+            self._pin = None
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_pin", None) is not None:
+            self.close()
 
     def __len__(self) -> int:
-        return len(self.codes)
+        """Return the number of living rows."""
+        return sum(segment.n_alive for segment in self.segments)
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r}: {len(self):,} {self.kind} at {self.n_bits} bits)"
+
+    @property
+    def n_bits(self) -> int:
+        """Width of the codes."""
+        return self.manifest.n_bits
+
+    @property
+    def kind(self) -> str:
+        """What a row is, "images" or "captions"."""
+        return self.manifest.kind
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the writer noted down."""
+        return self.manifest.provenance
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns of the items → DuckDB type."""
+        return self.manifest.columns
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, deleted ones included: global rows are 0..n_rows-1."""
+        return sum(segment.n_rows for segment in self.segments)
+
+    @property
+    def connection(self) -> "DuckDBPyConnection":
+        """A DuckDB that sees nothing but this snapshot: view ``items``, the global ``row`` and then the columns.
+
+        The view holds deleted rows, too; `Segment.alive` tells them. Opened at first use.
+
+        Raises:
+            ImportError: if duckdb is missing.
+        """
+        if self._connection is None:
+            connection = connect(self.path)
+            create_view(connection, self.segments, self.columns)
+            self._connection = connection
+        return self._connection
 
     @cached_property
     def hasher(self) -> "CrossModalHasher":
@@ -53,41 +156,70 @@ class Archive:
             ValueError: if the archive was written without one, or it does not fit.
             ImportError: if the packages it needs are missing.
         """
-        if not (self.path / "hasher").is_dir():
+        if self.manifest.hasher is None:
             raise ValueError(f"{self.path} holds codes only, no hasher: ask it with packed codes")
         from rshash.models.hasher import CrossModalHasher
 
-        hasher = CrossModalHasher.load(self.path / "hasher")
-        if hasher.n_bits != self.n_bits:
-            raise ValueError(
-                f"{self.path} has codes of {self.n_bits} bits but its hasher makes {hasher.n_bits}: index it again"
-            )
+        hasher = CrossModalHasher.load(self.path / self.manifest.hasher.folder)
+        if hasher.fingerprint != self.manifest.hasher.fingerprint:
+            raise ValueError(f"{self.path} does not hold the hasher that made its codes: copy the whole archive")
         return hasher
 
-    def items(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
-        """Return the items of some rows, each a dict with at least ``"id"``.
+    def rows_of(self, ids: Sequence[str] | Sequence[int] | NDArray[Any]) -> Rows:
+        """Return the global row of each id, (n,) int64.
 
-        Args:
-            rows: row numbers, 0..N-1, in any order.
+        Raises:
+            ValueError: if an id is of no living row.
+            TypeError: if ids are not of the archive's type.
+        """
+        wanted = writer.check_ids(ids, self.manifest.id_type)
+        rows = find_ids(self.connection, self.segments, wanted)
+        missing = [str(wanted[position]) for position in np.flatnonzero(rows < 0)[:4]]
+        if missing:
+            n_missing = int((rows < 0).sum())
+            names = ", ".join(missing[:3]) + (", …" if n_missing > 3 else "")
+            raise ValueError(f"{n_missing} of {len(rows)} ids are not in {self.path}: {names}")
+        return rows
+
+    def items_at(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+        """Return the items of global rows in their order, each a dict; columns without a value are left out.
+
+        ``geometry`` is GeoJSON, ``bbox`` four floats, ``datetime`` a datetime in UTC.
 
         Raises:
             IndexError: if a row is outside the archive.
-            ValueError: if the items file is damaged.
+            OSError: if the items cannot be read.
         """
-        found: list[dict[str, Any]] = []
-        with open(self.path / "items.jsonl", "rb") as file:
-            for row in rows:
-                if not 0 <= row < len(self):
-                    raise IndexError(f"row {row} is outside the archive's rows 0..{len(self) - 1}")
-                try:
-                    file.seek(int(self._offsets[row]))
-                    item = json.loads(file.readline())
-                    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-                        raise ValueError("expected an object with a string id")
-                except (ValueError, OSError) as error:
-                    raise ValueError(f"{file.name} is damaged at row {row}: {error}; index it again") from error
-                found.append(item)
-        return found
+        wanted = np.asarray(rows, np.int64).reshape(-1)
+        outside = wanted[(wanted < 0) | (wanted >= self.n_rows)]
+        if len(outside):
+            raise IndexError(f"row {outside[0]} is outside the archive's rows 0..{self.n_rows - 1}")
+        return items_of(self.connection, self.segments, self.columns, wanted)
+
+    def items(self, ids: Sequence[str] | Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
+        """Return the items of ids in their order; see `items_at`.
+
+        Raises:
+            ValueError, TypeError: as `rows_of`.
+        """
+        return self.items_at(self.rows_of(ids))
+
+    def info(self) -> dict[str, Any]:
+        """Return what the archive is, in plain numbers and words."""
+        return {
+            "archive": str(self.path),
+            "rows": len(self),
+            "kind": self.kind,
+            "n_bits": self.n_bits,
+            "code bytes": sum(segment.codes.nbytes for segment in self.segments),
+            "file bytes": sum(entry.n_bytes for entry in self.manifest.files().values()),
+            "segments": len(self.segments),
+            "deleted rows": self.n_rows - len(self),
+            "commit": self.manifest.commit,
+            "columns": dict(self.columns),
+            "hasher": self.manifest.hasher and self.manifest.hasher.fingerprint,
+            "provenance": dict(self.provenance),
+        }
 
     def encode(self, query: Any) -> Codes:
         """Return packed codes of a query.
@@ -118,15 +250,27 @@ class Archive:
             query: what to ask.
             k: number of hits; 10 unless a radius is given.
             radius: return instead every row within this distance.
-            options: ``filter``, ``exclude``, ``plan`` and ``n_threads`` of `rshash.search`.
+            options: ``exclude``, ``plan`` and ``n_threads`` of `search_segments`.
 
         Returns:
-            Hits whose ids are row numbers of this archive; `items` tells what they are.
+            Hits whose ids are global rows of this snapshot; `items_at` tells what they are.
 
         Raises:
             TypeError, ValueError: as `encode` and `rshash.search`.
         """
-        return search(self.codes, self.encode(query), k=k, radius=radius, **options)
+        return search_segments(self.segments, self.encode(query), k, radius, **options)
+
+    def append(self, codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
+        """Add rows in one commit; see `rshash.archive.writer.append`."""
+        writer.append(self, codes, items, relaxed, on_duplicate=on_duplicate)
+
+    def delete(self, ids: Sequence[str] | Sequence[int] | NDArray[Any]) -> int:
+        """Delete ids in one commit and return how many; see `rshash.archive.writer.delete`."""
+        return writer.delete(self, ids)
+
+    def update(self, codes: Any, items: Any, relaxed: Any = None) -> None:
+        """Replace rows whose ids exist, in one commit; see `rshash.archive.writer.update`."""
+        writer.update(self, codes, items, relaxed)
 
 
 def open_archive(path: str | os.PathLike[str]) -> Archive:
@@ -139,39 +283,28 @@ def open_archive(path: str | os.PathLike[str]) -> Archive:
     return Archive(path)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Read and check the manifest."""
-    file = path / "manifest.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} is no archive (no manifest.json in it): build one with rshash index")
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}; index it again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{file} is not the manifest of an rshash archive")
-    if manifest.get("version") != FORMAT_VERSION:
-        raise ValueError(
-            f"{file} is of format version {manifest.get('version')!r}, this rshash reads {FORMAT_VERSION}: "
-            "a newer rshash may be able to open it"
-        )
-    n_rows, n_bits = manifest.get("n_rows"), manifest.get("n_bits")
-    numbers = isinstance(n_rows, int) and n_rows > 0 and isinstance(n_bits, int) and 0 < n_bits <= MAX_BITS
-    if not numbers or manifest.get("kind") not in KINDS or not isinstance(manifest.get("provenance"), dict):
-        raise ValueError(f"{file} is damaged: n_rows, n_bits, kind or provenance is missing or wrong; index it again")
-    return manifest
+def create_archive(
+    path: str | os.PathLike[str],
+    *,
+    n_bits: int | None = None,
+    hasher: "CrossModalHasher | str | os.PathLike[str] | None" = None,
+    kind: str = "images",
+    id_type: str = "string",
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Archive:
+    """Create an archive without rows and open it; arguments and errors as `rshash.archive.writer.create`."""
+    writer.create(
+        path, n_bits=n_bits, hasher=hasher, kind=kind, id_type=id_type, provenance=provenance, overwrite=overwrite
+    )
+    return Archive(path)
 
 
-def _map(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Memory-map an array and hold it against what the manifest says."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or cut short: {error}; index it again") from error
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(
-            f"{path} holds {array.dtype} {array.shape}, the manifest says {np.dtype(dtype)} {shape}: index it again"
-        )
-    return np.asarray(array)
+def _open_segments(folder: Path, manifest: Manifest) -> list[Segment]:
+    """Map every segment."""
+    segments: list[Segment] = []
+    first_row = 0
+    for entry in manifest.segments:
+        segments.append(open_segment(folder, manifest, entry, first_row))
+        first_row += entry.n_rows
+    return segments

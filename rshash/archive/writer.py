@@ -1,154 +1,335 @@
-"""Writing an archive: batches of codes and items in, a whole directory out, memory flat in the number of rows."""
+"""Changes of an archive: create, append, delete, update. Each is one commit; until it is made nothing is visible."""
 
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rshash.codes import check_codes, code_bytes
+from rshash.archive.columns import Column, column, read_columns
+from rshash.archive.items import Rows, bounds_of, datetime_range, find_ids, standard_columns, write_items
+from rshash.archive.lock import write_lock
+from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, HasherEntry, Manifest, SegmentEntry
+from rshash.archive.store import Draft, sealed, sweep
+from rshash.codes import Codes, check_codes, code_bytes
 from rshash.files import write_atomically
 from rshash.names import unknown_name
 
-FORMAT = "rshash archive"
-FORMAT_VERSION = 1
-KINDS = ("images", "captions")
+if TYPE_CHECKING:
+    from rshash.archive.reader import Archive
+    from rshash.models.hasher import CrossModalHasher
 
-Item = Mapping[str, Any]
+ROWS_A_COMMIT = 65_536
+"""Few enough to keep in memory, many enough that a long stream makes few segments."""
+
+ON_DUPLICATE = ("refuse", "replace", "skip")
 
 
-@contextmanager
-def write_archive(
+def create(
     path: str | os.PathLike[str],
     *,
-    n_bits: int,
+    n_bits: int | None = None,
+    hasher: "CrossModalHasher | str | os.PathLike[str] | None" = None,
     kind: str = "images",
-    hasher: str | os.PathLike[str] | None = None,
+    id_type: str = "string",
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> Iterator["ArchiveWriter"]:
-    """Write an archive batch by batch; it appears under its name when the block ends well, else nothing does.
+) -> None:
+    """Create an archive without rows.
 
     Args:
         path: directory to create.
-        n_bits: width of the codes.
+        n_bits: width of the codes; with a hasher it is the hasher's.
+        hasher: hasher, or the folder of a saved one, to keep in the archive, so that text and images can be asked;
+            None for codes only.
         kind: what a row is, "images" or "captions".
-        hasher: saved hasher to copy in, so that text and images can be asked; None for codes only.
-        provenance: what else the manifest should remember.
+        id_type: "string" or "integer" (64 bits with sign).
+        provenance: what else the manifest should remember, JSON.
         overwrite: replace an archive that is there.
 
-    Yields:
-        The writer; call its ``append(codes, items)``.
-
     Raises:
-        FileExistsError: if ``path`` exists and ``overwrite`` is false.
-        ValueError: if an argument is unknown or no row was appended.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "two.rshash"
-    >>> with write_archive(target, n_bits=8) as archive:
-    ...     archive.append(np.array([[1], [2]], np.uint8), [{"id": "a.tif"}, {"id": "b.tif"}])
-    >>> sorted(file.name for file in target.iterdir())
-    ['codes.npy', 'item_offsets.npy', 'items.jsonl', 'manifest.json']
+        FileExistsError: if ``path`` exists and ``overwrite`` is false, or it is no archive.
+        ValueError: if an argument is unknown, or neither n_bits nor a hasher is given.
     """
     target = Path(path)
     if kind not in KINDS:
         raise unknown_name("kind of archive", kind, KINDS)
+    if id_type not in ID_TYPES:
+        raise unknown_name("id_type", id_type, ID_TYPES)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: choose another name, or overwrite it on purpose (--overwrite)")
-    if target.exists() and not (target / "manifest.json").is_file():
+    if target.exists() and not (target / MANIFEST).is_file():
         raise FileExistsError(f"{target} exists and is no archive: it is not overwritten, choose another name")
-    with write_atomically(target, replaces="manifest.json") as draft:
-        draft.mkdir()
-        with ArchiveWriter(draft, n_bits) as writer:
-            yield writer
-        if not writer.n_rows:
-            raise ValueError("no row was written: an archive needs at least one")
-        if hasher is not None:
-            shutil.copytree(hasher, draft / "hasher")
-        manifest = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "n_rows": writer.n_rows,
-            "n_bits": n_bits,
-            "bit_order": "big",
-            "kind": kind,
-            "provenance": dict(provenance or {}),
-        }
-        (draft / "manifest.json").write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
-
-
-class ArchiveWriter:
-    """Appends rows to the files of an archive that is not finished yet. Made by `write_archive`."""
-
-    def __init__(self, folder: Path, n_bits: int) -> None:
-        self.n_rows = 0
-        self._n_bits = n_bits
-        self._codes = _NpyStream(folder / "codes.npy", np.dtype(np.uint8), (code_bytes(n_bits),))
-        self._offsets = _NpyStream(folder / "item_offsets.npy", np.dtype(np.int64), ())
-        self._items = open(folder / "items.jsonl", "wb")  # noqa: SIM115 - closed by __exit__
-
-    def append(self, codes: Any, items: Sequence[Item]) -> None:
-        """Append rows.
-
-        Args:
-            codes: (n, n_bytes) uint8.
-            items: n mappings, each with at least a string ``"id"``; values must be JSON.
-
-        Raises:
-            TypeError, ValueError: if the codes are not of this archive's width, the numbers differ, or an item lacks
-                its id.
-        """
-        checked = check_codes(codes, n_bits=self._n_bits)
-        if len(checked) != len(items):
-            raise ValueError(f"{len(checked)} codes came with {len(items)} items: give one item for each code")
-        for item in items:
-            if not isinstance(item.get("id"), str):
-                raise ValueError(f"every item needs a string id, got {dict(item)!r}")
-        lines = [json.dumps(item, ensure_ascii=False).encode() + b"\n" for item in items]
-        starts = self._items.tell() + np.cumsum([0, *map(len, lines)])
-        self._codes.append(np.ascontiguousarray(checked))
-        self._offsets.append(starts[:-1].astype(np.int64))
-        self._items.writelines(lines)
-        self.n_rows += len(items)
-
-    def __enter__(self) -> "ArchiveWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._items.close()
-        self._codes.close()
-        self._offsets.close()
-
-
-class _NpyStream:
-    """A ``.npy`` file that grows by rows: its header keeps room for the final length and is written at the end."""
-
-    HEADER_BYTES = 128  # what numpy writes for arrays of up to two dimensions; it pads to 64
-
-    def __init__(self, path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> None:
-        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by close()
-        self._dtype, self._row_shape, self._n_rows = dtype, row_shape, 0
-        self._file.seek(self.HEADER_BYTES)
-
-    def append(self, rows: np.ndarray[Any, Any]) -> None:
-        self._file.write(rows.data)
-        self._n_rows += len(rows)
-
-    def close(self) -> None:
-        self._file.seek(0)
-        shape = (self._n_rows, *self._row_shape)
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape},
+    loaded = _load(hasher)
+    if loaded is not None:
+        if n_bits not in (None, loaded.n_bits):
+            raise ValueError(f"n_bits is {n_bits}, the hasher makes {loaded.n_bits} bits: leave n_bits out")
+        n_bits = loaded.n_bits
+    if n_bits is None:
+        raise ValueError("give n_bits, the width of the codes, or the hasher that makes them")
+    code_bytes(n_bits)
+    with write_atomically(target, replaces=MANIFEST) as folder:
+        folder.mkdir()
+        entry = None if loaded is None else _keep_hasher(folder, loaded, hasher)
+        Draft(folder, 0).commit(
+            Manifest(0, kind, int(n_bits), id_type, standard_columns(id_type), (), entry, dict(provenance or {}))
         )
-        if self._file.tell() != self.HEADER_BYTES:
-            raise OSError(f"numpy wrote a header of {self._file.tell()} bytes, expected {self.HEADER_BYTES}")
-        self._file.close()
+
+
+def append(archive: "Archive", codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
+    """Add rows in one commit and move the archive to it.
+
+    Args:
+        archive: an open archive.
+        codes: (n, n_bytes) uint8, pad bits zero.
+        items: n items: a list of dicts, a mapping of name → values (the fast way), a pandas or Arrow table, or a DuckDB
+            relation. ``id`` is required. ``geometry`` is WKB, GeoJSON or points (n, 2); ``bbox`` is xmin, ymin, xmax,
+            ymax; both in WGS84 degrees. ``datetime`` is ISO 8601, a datetime or datetime64; without a zone it is UTC.
+            ``source`` and ``caption`` are strings. Any further columns are kept.
+        relaxed: (n, n_bits) relaxed codes to keep as float16 for re-ranking, or None.
+        on_duplicate: what to do with an id that is there already: "refuse" the whole call, "replace" the old row, or
+            "skip" the new one.
+
+    Raises:
+        TypeError, ValueError: if anything does not fit; the archive is untouched.
+        BlockingIOError: if another process is writing it.
+        OSError: if it cannot be written; the archive is untouched.
+    """
+    if on_duplicate not in ON_DUPLICATE:
+        raise unknown_name("on_duplicate", on_duplicate, ON_DUPLICATE)
+    _add(archive, codes, items, relaxed, on_duplicate)
+
+
+def update(archive: "Archive", codes: Any, items: Any, relaxed: Any = None) -> None:
+    """Replace rows whose ids exist, in one commit; arguments and errors as `append`.
+
+    Raises:
+        ValueError: if an id does not exist.
+    """
+    _add(archive, codes, items, relaxed, "must exist")
+
+
+def delete(archive: "Archive", ids: Sequence[str] | Sequence[int] | NDArray[Any]) -> int:
+    """Delete rows by id in one commit; their codes stay in the files until `compact`.
+
+    Args:
+        archive: an open archive.
+        ids: ids of living rows; one that is named twice is deleted once.
+
+    Returns:
+        How many rows were deleted.
+
+    Raises:
+        ValueError: if an id does not exist; nothing is deleted.
+        BlockingIOError, OSError: as `append`.
+    """
+    with _changing(archive) as draft:
+        rows = np.unique(archive.rows_of(ids))
+        if len(rows):
+            manifest = replace(archive.manifest, commit=draft.number, segments=_without(archive, draft, rows))
+            draft.commit(manifest)
+        return len(rows)
+
+
+def append_blocks(archive: "Archive", blocks: Iterable[tuple[Codes, list[dict[str, Any]]]]) -> None:
+    """Append a stream of blocks of codes and items, joined so that a commit holds `ROWS_A_COMMIT` rows or more.
+
+    Raises:
+        TypeError, ValueError, OSError: as `append`; what was committed before stays.
+    """
+    waiting: list[Codes] = []
+    items: list[dict[str, Any]] = []
+    for codes, more in blocks:
+        waiting.append(codes)
+        items += more
+        if len(items) >= ROWS_A_COMMIT:
+            append(archive, np.concatenate(waiting), items)
+            waiting, items = [], []
+    if waiting:
+        append(archive, np.concatenate(waiting), items)
+
+
+@contextmanager
+def _changing(archive: "Archive") -> Iterator[Draft]:
+    """Hold the lock, start from the newest commit, and leave the archive at the newest commit."""
+    with write_lock(archive.path):
+        archive.refresh()
+        sweep(archive.path, archive.manifest)
+        draft = Draft(archive.path, archive.manifest.commit + 1)
+        try:
+            yield draft
+        finally:
+            draft.discard()
+        archive.refresh()
+        sweep(archive.path, archive.manifest)
+
+
+def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate: str) -> None:
+    """Write one segment; rows that it replaces die in the same commit."""
+    checked = _check_codes(codes, archive.n_bits)
+    columns = read_columns(items, len(checked))
+    if not len(checked):
+        return
+    if "id" not in columns:
+        raise ValueError(f"every item needs an id ({archive.manifest.id_type}): add the column id")
+    columns["id"] = check_ids(columns["id"], archive.manifest.id_type)
+    _check_unique(columns["id"])
+    _check_text(columns)
+    floats = None if relaxed is None else _check_relaxed(relaxed, len(checked), archive.n_bits)
+    with _changing(archive) as draft:
+        old = find_ids(archive.connection, archive.segments, columns["id"])
+        kept = _settle(columns["id"], old, on_duplicate, archive.path)
+        if kept is not None:
+            if not kept.any():
+                return
+            checked, columns = checked[kept], {name: values[kept] for name, values in columns.items()}
+            floats = None if floats is None else floats[kept]
+            old = old[kept]
+        replaced = np.unique(old[old >= 0])
+        segments = _without(archive, draft, replaced) if len(replaced) else archive.manifest.segments
+        types, segment = _write_segment(draft, archive.manifest, checked, columns, floats)
+        draft.commit(replace(archive.manifest, commit=draft.number, columns=types, segments=(*segments, segment)))
+
+
+def _write_segment(
+    draft: Draft, manifest: Manifest, codes: Codes, columns: dict[str, Column], relaxed: NDArray[np.float16] | None
+) -> tuple[dict[str, str], SegmentEntry]:
+    """Write the files of a segment; return the types of all columns and its entry."""
+    entry = SegmentEntry(draft.name, len(codes), len(codes), {})
+    names = [entry.codes, entry.items]
+    draft.write_array(entry.codes, [codes], codes.shape, np.uint8)
+    types = write_items(draft.path(entry.items), columns, manifest.columns)
+    if relaxed is not None:
+        names.append(f"relaxed-{draft.name}.npy")
+        draft.write_array(names[-1], [relaxed], relaxed.shape, np.float16)
+    return types, replace(
+        entry,
+        files=draft.sealed(*names),
+        bounds=bounds_of(columns["bbox"]) if "bbox" in columns else None,
+        datetime=datetime_range(draft.folder / entry.items) if "datetime" in columns else None,
+    )
+
+
+def _without(archive: "Archive", draft: Draft, rows: Rows) -> tuple[SegmentEntry, ...]:
+    """Write bitmaps in which global rows are dead; return the entries of the segments that still have rows."""
+    entries = []
+    for segment, entry in zip(archive.segments, archive.manifest.segments, strict=True):
+        mine = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.n_rows)] - segment.first_row
+        if not len(mine):
+            entries.append(entry)
+            continue
+        living = segment.living()
+        living[mine] = False
+        n_alive = int(living.sum())
+        if not n_alive:
+            continue
+        name = f"alive-{segment.name}-{draft.name}.npy"
+        bitmap = np.packbits(living, bitorder="little")
+        draft.write_array(name, [bitmap], bitmap.shape, np.uint8)
+        files = {file: known for file, known in entry.files.items() if file != entry.alive} | draft.sealed(name)
+        entries.append(replace(entry, n_alive=n_alive, files=files))
+    return tuple(entries)
+
+
+def _settle(ids: Column, old: Rows, on_duplicate: str, path: Path) -> NDArray[np.bool_] | None:
+    """Return which new rows to keep, None for all, or refuse."""
+    exists = old >= 0
+    if on_duplicate == "skip":
+        return ~exists if exists.any() else None
+    wrong = {"refuse": exists, "must exist": ~exists}.get(on_duplicate)
+    if wrong is not None and wrong.any():
+        names = ", ".join(str(ids[row]) for row in np.flatnonzero(wrong)[:3]) + (", …" if wrong.sum() > 3 else "")
+        if on_duplicate == "refuse":
+            raise ValueError(
+                f"{wrong.sum()} of {len(ids)} ids are in {path} already: {names}; "
+                'append with on_duplicate="replace" or "skip", or use update'
+            )
+        raise ValueError(f"{wrong.sum()} of {len(ids)} ids are not in {path}: {names}; append them")
+    return None
+
+
+def check_ids(ids: Any, id_type: str) -> Column:
+    """Return ids as an array of strings (object) or int64.
+
+    Raises:
+        TypeError: if they are of another type than the archive's.
+        ValueError: if one is missing or empty.
+    """
+    if isinstance(ids, str | bytes):
+        raise TypeError(f"ids must be a list of ids, got one string {ids!r:.60}")
+    values = column("id", ids if isinstance(ids, np.ndarray) else list(ids))
+    if values is None:
+        if len(ids):
+            raise ValueError("every item needs an id, the first has none")
+        return np.empty(0, object if id_type == "string" else np.int64)
+    good = values.dtype.kind == "O" if id_type == "string" else values.dtype == np.int64
+    if not good or (values.dtype.kind == "O" and not all(isinstance(cell, str | None) for cell in values)):
+        kind = type(values[0]).__name__
+        raise TypeError(f"ids of this archive are of type {id_type}, got {kind}: convert them")
+    empty = np.ma.getmaskarray(values) if values.dtype != object else np.array([not cell for cell in values])
+    if empty.any():
+        raise ValueError(f"every item needs an id, item {int(empty.argmax())} has none")
+    return np.ma.getdata(values)
+
+
+def _check_unique(ids: Column) -> None:
+    """Refuse ids that come twice in one call."""
+    listed = ids.tolist()
+    if len(set(listed)) < len(listed):
+        twice = Counter(listed).most_common(1)[0][0]
+        raise ValueError(f"id {twice!r} comes twice among the items: ids are unique in an archive")
+
+
+def _check_text(columns: Mapping[str, Column]) -> None:
+    """Refuse sources and captions that are not strings."""
+    for name in ("source", "caption"):
+        if name in columns and not all(isinstance(value, str | None) for value in columns[name].tolist()):
+            raise ValueError(f"column {name} must hold strings: give other values another column")
+
+
+def _check_codes(codes: Any, n_bits: int) -> Codes:
+    """Return packed codes whose pad bits are zero."""
+    checked = check_codes(codes, n_bits=n_bits)
+    pad_bits = 8 * checked.shape[1] - n_bits
+    if pad_bits and (checked[:, -1] & ((1 << pad_bits) - 1)).any():
+        raise ValueError(f"codes have bits set behind bit {n_bits - 1}: they are not of {n_bits} bits")
+    return checked
+
+
+def _check_relaxed(relaxed: Any, n_rows: int, n_bits: int) -> NDArray[np.float16]:
+    """Return relaxed codes as float16."""
+    values = np.asarray(relaxed)
+    if values.shape != (n_rows, n_bits) or values.dtype.kind != "f":
+        raise ValueError(
+            f"relaxed codes must be floats of shape ({n_rows}, {n_bits}), got {values.dtype} {values.shape}"
+        )
+    half = values.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise ValueError("relaxed codes hold NaN, infinity or values beyond float16: encode those items again")
+    return half
+
+
+def _load(hasher: Any) -> Any:
+    """Return a hasher, loaded if a path was given."""
+    if hasher is None or not isinstance(hasher, str | os.PathLike):
+        return hasher
+    from rshash.models.hasher import CrossModalHasher
+
+    return CrossModalHasher.load(hasher)
+
+
+def _keep_hasher(folder: Path, loaded: "CrossModalHasher", given: Any) -> HasherEntry:
+    """Copy or save a hasher into the archive."""
+    target = folder / f"hasher-{loaded.fingerprint[:12]}"
+    if isinstance(given, str | os.PathLike):
+        shutil.copytree(given, target)
+    else:
+        loaded.save(target)
+    files = {file.name: sealed(file) for file in sorted(target.iterdir()) if file.is_file()}
+    return HasherEntry(target.name, loaded.fingerprint, files)

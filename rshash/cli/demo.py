@@ -40,7 +40,7 @@ def command(n_scenes: int, bits: int, seed: int, epochs: int | None, output: Pat
         progress=not quiet,
         say=lambda line: click.echo(line, err=True) if line and not quiet else None,
     )
-    code_bytes = demo.archive.codes.nbytes
+    code_bytes = demo.archive.info()["code bytes"]
     facts = {
         "folder": str(demo.folder),
         "picture": str(demo.folder / "hits.png"),

@@ -53,7 +53,8 @@ def command(
       rshash index --hasher my.hasher --captions dataset.json --of captions -o sentences.rshash
     """
     options.check_output(output, "manifest.json", overwrite)
-    from rshash.archive.writer import write_archive
+    from rshash.archive.reader import create_archive
+    from rshash.archive.writer import append_blocks
     from rshash.encoding import encode_rows
     from rshash.models.hasher import CrossModalHasher
 
@@ -70,13 +71,9 @@ def command(
             )
         dataset = dataset.subset(getattr(options.make_split(dataset, trained["name"], trained["seed"]), half))
     provenance = {"data": dataset.name, "fingerprint": dataset.fingerprint(), "hasher": hasher.fingerprint}
-    with write_archive(
-        output, n_bits=hasher.n_bits, kind=modality, hasher=hasher_path, provenance=provenance, overwrite=overwrite
-    ) as archive:
-        for codes, items in encode_rows(
-            hasher, dataset, modality, cache=options.open_cache(cache_folder), progress=not quiet
-        ):
-            archive.append(codes, items)
-        n_rows = archive.n_rows
+    archive = create_archive(output, hasher=hasher_path, kind=modality, provenance=provenance, overwrite=overwrite)
+    blocks = encode_rows(hasher, dataset, modality, cache=options.open_cache(cache_folder), progress=not quiet)
+    append_blocks(archive, blocks)
+    n_rows = len(archive)
     facts = {"archive": str(output), "rows": n_rows, "kind": modality, "n_bits": hasher.n_bits}
     click.echo(json.dumps(facts, indent=2) if as_json else f"{output}: {n_rows:,} {modality} at {hasher.n_bits} bits")

@@ -86,15 +86,7 @@ def describe_path(path: Path) -> dict[str, Any]:
             "provenance": hasher.provenance,
         }
     if (path / "manifest.json").is_file():
-        archive = open_archive(path)
-        return {
-            "archive": str(path),
-            "rows": len(archive),
-            "kind": archive.kind,
-            "n_bits": archive.n_bits,
-            "code bytes": archive.codes.nbytes,
-            "provenance": archive.provenance,
-        }
+        return open_archive(path).info()
     raise FileNotFoundError(f"{path} is neither a hasher (hasher.json) nor an archive (manifest.json)")
 
 

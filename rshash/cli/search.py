@@ -55,7 +55,7 @@ def command(
 
         query = read_image(image_path)
     distances, rows = opened.search(query, k=k, radius=radius, n_threads=threads).of(0)
-    items = opened.items(rows)
+    items = opened.items_at(rows)
     hits = [
         {"rank": rank, "distance": int(distance), "row": int(row), **item}
         for rank, (distance, row, item) in enumerate(zip(distances, rows, items, strict=True), start=1)
@@ -64,7 +64,7 @@ def command(
         draw_hits(picture, text or str(image_path), query, opened, hits)
     if as_json:
         result = {"query": text or str(image_path), "archive": str(archive), "n_bits": opened.n_bits, "hits": hits}
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False, default=str))
         return
     for hit in hits:
         click.echo(f"{hit['rank']:>4}  distance {hit['distance']:>3}  {hit['id']}  {caption_of(hit)}".rstrip())

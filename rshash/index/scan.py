@@ -54,14 +54,14 @@ def scan(
         found = native.within_radius(database, queries, limit, used_threads, used_plan, admitted, **sliced)
         offsets, distances, rows = found
         hits = Hits(distances, rows, offsets, used_plan)
-        return hits if excluded is None else _without_in_radius(hits, offsets, excluded)
+        return hits if excluded is None else without_in_radius(hits, offsets, excluded)
     count = min(count if excluded is None else count + 1, n_admitted)
     if count == 0:
         distances, rows = np.empty((len(queries), 0), np.int32), np.empty((len(queries), 0), np.int64)
     else:
         distances, rows = native.top_k(database, queries, count, used_threads, used_plan, admitted, **sliced)
     hits = Hits(distances, rows, plan=used_plan)
-    return hits if excluded is None else _without_in_top_k(hits, excluded)
+    return hits if excluded is None else without_in_top_k(hits, excluded)
 
 
 def _check_filter(filter: Any, n_rows: int) -> tuple[NDArray[np.uint8] | None, int]:
@@ -96,7 +96,7 @@ def _check_exclude(exclude: Any, n_queries: int, n_rows: int) -> NDArray[np.int6
     return array.astype(np.int64)
 
 
-def _without_in_top_k(hits: Hits, excluded: NDArray[np.int64]) -> Hits:
+def without_in_top_k(hits: Hits, excluded: NDArray[np.int64]) -> Hits:
     """Drop the excluded row of each query, or its last hit where that row is not among its hits."""
     kept = hits.ids != excluded[:, None]  # (Q, k + 1)
     n_kept = max(0, kept.shape[1] - 1)
@@ -105,7 +105,7 @@ def _without_in_top_k(hits: Hits, excluded: NDArray[np.int64]) -> Hits:
     return Hits(hits.distances[kept].reshape(shape), hits.ids[kept].reshape(shape), plan=hits.plan)
 
 
-def _without_in_radius(hits: Hits, offsets: NDArray[np.int64], excluded: NDArray[np.int64]) -> Hits:
+def without_in_radius(hits: Hits, offsets: NDArray[np.int64], excluded: NDArray[np.int64]) -> Hits:
     """Drop the excluded row of each query."""
     kept = hits.ids != np.repeat(excluded, np.diff(offsets))  # (H,)
     n_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])  # (H + 1,)

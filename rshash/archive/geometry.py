@@ -1,0 +1,212 @@
+"""Footprints: boxes and points of many rows to WKB at once, and the bounds of any geometry.
+
+Longitudes and latitudes are WGS84 degrees in the order x, y. A box whose xmin is greater than its xmax crosses the
+antimeridian (RFC 7946 §5.2); its geometry is two boxes that meet there.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float64]
+
+TYPES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
+"""Name of WKB type 1, 2, …"""
+
+
+def check_boxes(boxes: Any, name: str = "bbox") -> Boxes:
+    """Return (n, 4) float64 xmin, ymin, xmax, ymax; rows that are all NaN stand for no footprint.
+
+    Raises:
+        ValueError: if the shape differs, or a row is outside the world or upside down.
+
+    >>> check_boxes([(8.4, 49.9, 8.7, 50.1)]).shape
+    (1, 4)
+    """
+    try:
+        checked = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be four numbers for each item: xmin, ymin, xmax, ymax") from None
+    if checked.ndim != 2 or checked.shape[1] != 4:
+        raise ValueError(f"{name} must have shape (n, 4): xmin, ymin, xmax, ymax of each item, got {checked.shape}")
+    x, y = checked[:, ::2], checked[:, 1::2]
+    good = (np.abs(x) <= 180).all(axis=1) & (np.abs(y) <= 90).all(axis=1) & (y[:, 0] <= y[:, 1])
+    bad = np.flatnonzero(~good & ~np.isnan(checked).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{name} of item {bad[0]} is {tuple(checked[bad[0]].tolist())}: expected WGS84 degrees xmin, ymin, xmax, "
+            "ymax with x in -180..180, y in -90..90 and ymin <= ymax (xmin > xmax crosses the antimeridian)"
+        )
+    return checked
+
+
+def boxes_to_wkb(boxes: Boxes) -> list[bytes | None]:
+    """Return each box as WKB: a counterclockwise polygon, a point where it has no extent, None for NaN.
+
+    >>> len(boxes_to_wkb(check_boxes([(8.4, 49.9, 8.7, 50.1)]))[0])
+    93
+    """
+    found: list[bytes | None] = _polygons(boxes)
+    xmin, ymin, xmax, ymax = boxes.T
+    for row in np.flatnonzero((xmin == xmax) & (ymin == ymax)):
+        found[row] = struct.pack("<BIdd", 1, 1, xmin[row], ymin[row])
+    for row in np.flatnonzero(xmin > xmax):
+        west = (-180.0, ymin[row], xmax[row], ymax[row])
+        halves = _polygons(np.array([(xmin[row], ymin[row], 180.0, ymax[row]), west]))
+        found[row] = struct.pack("<BII", 1, 6, 2) + b"".join(halves)
+    for row in np.flatnonzero(np.isnan(xmin)):
+        found[row] = None
+    return found
+
+
+def points_to_wkb(points: NDArray[np.float64]) -> list[bytes]:
+    """Return (n, 2) points as WKB."""
+    rows = np.empty((len(points), 21), np.uint8)
+    rows[:, :5] = np.frombuffer(struct.pack("<BI", 1, 1), np.uint8)
+    rows[:, 5:] = np.ascontiguousarray(points, "<f8").view(np.uint8).reshape(len(points), 16)
+    return _as_bytes(rows)
+
+
+def _polygons(boxes: Boxes) -> Any:
+    """Return boxes as WKB polygons of one ring of five points."""
+    rows = np.empty((len(boxes), 93), np.uint8)
+    rows[:, :13] = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
+    corners = np.ascontiguousarray(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]], "<f8")  # (n, 10)
+    rows[:, 13:] = corners.view(np.uint8).reshape(len(boxes), 80)
+    return _as_bytes(rows)
+
+
+def _as_bytes(rows: NDArray[np.uint8]) -> list[bytes]:
+    """Return each row of bytes (n, m) as bytes."""
+    found: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+    return found
+
+
+def wkb_bounds(wkb: bytes) -> tuple[float, float, float, float]:
+    """Return xmin, ymin, xmax, ymax of all points of a geometry.
+
+    Raises:
+        ValueError: if it is no two- or three-dimensional WKB, or is empty.
+
+    >>> wkb_bounds(points_to_wkb(np.array([[8.0, 50.0]]))[0])
+    (8.0, 50.0, 8.0, 50.0)
+    """
+    points = list(walk_points(wkb_to_geojson(wkb)))
+    if not points:
+        raise ValueError("the geometry is empty: leave it out, or give it a point")
+    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def walk_points(geometry: dict[str, Any]) -> Iterator[tuple[float, ...]]:
+    """Yield every point of a GeoJSON geometry."""
+    if geometry["type"] == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from walk_points(part)
+        return
+    pending = [geometry["coordinates"]]
+    while pending:
+        value = pending.pop()
+        if value and not isinstance(value[0], list | tuple):
+            yield tuple(value)
+        else:
+            pending.extend(value)
+
+
+def wkb_to_geojson(wkb: bytes) -> dict[str, Any]:
+    """Return a geometry as GeoJSON: ``type`` with ``coordinates`` or ``geometries``.
+
+    Raises:
+        ValueError: if it is no WKB of a known type.
+
+    >>> wkb_to_geojson(points_to_wkb(np.array([[8.0, 50.0]]))[0])
+    {'type': 'Point', 'coordinates': [8.0, 50.0]}
+    """
+    try:
+        geometry, end = _read(wkb, 0)
+    except (struct.error, IndexError, RecursionError):
+        raise ValueError(f"the geometry is no WKB: {len(wkb)} bytes that end early") from None
+    if end != len(wkb):
+        raise ValueError(f"the geometry is no WKB: {len(wkb) - end} bytes follow its end")
+    return geometry
+
+
+def _read(wkb: bytes, start: int) -> tuple[dict[str, Any], int]:
+    """Read one geometry and return it with the offset of its end."""
+    order = "<" if wkb[start] else ">"
+    (code,) = struct.unpack_from(f"{order}I", wkb, start + 1)
+    start += 5
+    if code & 0x20000000:  # EWKB: an SRID follows
+        start += 4
+    kind, n_axes = code & 0xFFFF, 2
+    if code & 0x80000000 or kind // 1000 in (1, 3):  # z, as EWKB or ISO
+        n_axes += 1
+    if code & 0x40000000 or kind // 1000 in (2, 3):  # m
+        n_axes += 1
+    kind %= 1000
+    if not 1 <= kind <= len(TYPES):
+        raise ValueError(f"the geometry is no WKB of a known type: type {kind}")
+
+    def points(offset: int) -> tuple[list[list[float]], int]:
+        (n_points,) = struct.unpack_from(f"{order}I", wkb, offset)
+        values = struct.unpack_from(f"{order}{n_points * n_axes}d", wkb, offset + 4)
+        rows = [list(values[i : i + n_axes]) for i in range(0, len(values), n_axes)]
+        return rows, offset + 4 + 8 * len(values)
+
+    name = TYPES[kind - 1]
+    if name == "Point":
+        values = struct.unpack_from(f"{order}{n_axes}d", wkb, start)
+        return {"type": name, "coordinates": list(values)}, start + 8 * n_axes
+    if name == "LineString":
+        line, end = points(start)
+        return {"type": name, "coordinates": line}, end
+    (n_parts,) = struct.unpack_from(f"{order}I", wkb, start)
+    start += 4
+    parts: list[Any] = []
+    for _ in range(n_parts):
+        part, start = points(start) if name == "Polygon" else _read(wkb, start)
+        parts.append(part)
+    if name == "GeometryCollection":
+        return {"type": name, "geometries": parts}, start
+    return {"type": name, "coordinates": parts if name == "Polygon" else [p["coordinates"] for p in parts]}, start
+
+
+def geojson_to_wkb(geometry: Any) -> bytes:
+    """Return a GeoJSON geometry as WKB of two dimensions; heights are left out.
+
+    Raises:
+        ValueError: if it is no GeoJSON geometry.
+
+    >>> geojson_to_wkb({"type": "Point", "coordinates": [8.0, 50.0]}).hex()[:10]
+    '0101000000'
+    """
+    try:
+        return _write(geometry)
+    except (KeyError, TypeError, IndexError, struct.error, RecursionError):
+        raise ValueError(f"expected a GeoJSON geometry with type and coordinates, got {geometry!r:.100}") from None
+
+
+def _write(geometry: Any) -> bytes:
+    name = geometry["type"]
+    if name not in TYPES:
+        raise ValueError(f"expected a GeoJSON geometry of type {', '.join(TYPES)}, got {name!r}")
+    head = struct.pack("<BI", 1, TYPES.index(name) + 1)
+    if name == "GeometryCollection":
+        parts = [_write(part) for part in geometry["geometries"]]
+        return head + struct.pack("<I", len(parts)) + b"".join(parts)
+    coordinates = geometry["coordinates"]
+    if name == "Point":
+        return head + struct.pack("<dd", *coordinates[:2])
+    if name == "LineString":
+        return head + _points(coordinates)
+    if name == "Polygon":
+        return head + struct.pack("<I", len(coordinates)) + b"".join(map(_points, coordinates))
+    parts = [_write({"type": name.removeprefix("Multi"), "coordinates": part}) for part in coordinates]
+    return head + struct.pack("<I", len(parts)) + b"".join(parts)
+
+
+def _points(points: Any) -> bytes:
+    return struct.pack("<I", len(points)) + b"".join(struct.pack("<dd", *point[:2]) for point in points)
