@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-DIGEST_BYTES = 8
-"""Bytes of the digests that tell whether something changed: two states are taken for one once in 2^64."""
+DIGEST_CHARACTERS = 16
+"""Hex characters of a digest that the archive keeps: two states of a file are taken for one once in 2^64."""
 
 Content = NDArray[np.uint8] | str
 
@@ -64,7 +64,8 @@ class Entry:
 
     def columns_digest(self) -> str:
         """Digest of the item columns, so that a new caption or place is noticed where the pixels stayed."""
-        return digest_text(json.dumps(dict(self.columns), sort_keys=True, default=_as_text))
+        text = json.dumps(dict(self.columns), sort_keys=True, default=_as_text)
+        return digest_text(text)[:DIGEST_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +109,19 @@ class Source(Protocol):
 
 
 def digest_text(text: str) -> str:
-    """Return the hex digest of a text."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).hexdigest()
+    """Return the hex digest of a text, 32 characters."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def digest_content(path: str | os.PathLike[str]) -> str:
-    """Return the hex digest of a file's bytes.
+    """Return the hex digest of a file's bytes, 32 characters.
 
     Raises:
         BadImage: if it cannot be read.
     """
     from rshash.data.images import digest_file
 
-    return digest_file(Path(path))[:DIGEST_BYTES].hex()
+    return digest_file(Path(path)).hex()
 
 
 def _as_text(value: Any) -> str:

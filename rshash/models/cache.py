@@ -73,6 +73,9 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._block_of)
 
+    def __contains__(self, key: bytes) -> bool:
+        return _digest(key) in self._block_of
+
     def get(self, keys: list[bytes]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Look up rows.
 

@@ -1,0 +1,72 @@
+"""What an ingest did: how many rows it added, replaced and left alone, and what it could not use, with the reason."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rshash.files import write_atomically
+from rshash.ingest.entry import BadInput
+
+
+@dataclass
+class IngestReport:
+    """Counts of one run.
+
+    Attributes:
+        archive: its path.
+        added: rows that are new.
+        replaced: rows whose content had changed; they were encoded again.
+        described: rows whose content was the same under other metadata; their codes stayed.
+        unchanged: rows that were there already.
+        empty: chips with too little data.
+        bad: what could not be used.
+        seconds: wall time of the whole run.
+        encode_seconds: the share of it in which the encoder was at work.
+        rows: rows in the archive afterwards.
+
+    >>> report = IngestReport("a.rshash", added=2, bad=[BadInput("x.tif", "/x.tif", "no such file")], seconds=1.0)
+    >>> report.summary()
+    'a.rshash: 2 added, 0 replaced, 0 unchanged, 1 bad (x.tif: no such file); 2.0 rows/s'
+    """
+
+    archive: str
+    added: int = 0
+    replaced: int = 0
+    described: int = 0
+    unchanged: int = 0
+    empty: int = 0
+    bad: list[BadInput] = field(default_factory=list)
+    seconds: float = 0.0
+    encode_seconds: float = 0.0
+    rows: int = 0
+
+    @property
+    def encoded(self) -> int:
+        """Rows that went through the encoder."""
+        return self.added + self.replaced
+
+    def summary(self) -> str:
+        """Say it in one line."""
+        counts = [f"{self.added:,} added", f"{self.replaced:,} replaced"]
+        counts += [f"{self.described:,} described anew"] * bool(self.described)
+        counts += [f"{self.unchanged:,} unchanged"]
+        counts += [f"{self.empty:,} chips without enough data left out"] * bool(self.empty)
+        if self.bad:
+            counts += [f"{len(self.bad):,} bad ({self.bad[0]}{'; …' if len(self.bad) > 1 else ''})"]
+        rate = f"; {self.encoded / self.seconds:,.1f} rows/s" if self.encoded and self.seconds else ""
+        return f"{self.archive}: {', '.join(counts)}{rate}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self)
+
+    def save(self, path: str | os.PathLike[str], **more: Mapping[str, Any]) -> None:
+        """Write it as JSON.
+
+        Raises:
+            OSError: if the place cannot be written.
+        """
+        with write_atomically(path) as draft:
+            draft.write_text(json.dumps(self.to_json() | more, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
