@@ -93,14 +93,7 @@ class CrossModalHasher:
             ValueError: if an image has another shape or dtype.
             ImportError: if the encoder's package is missing.
         """
-
-        def relax(batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-            encoder, rng = self.load_image_encoder(), np.random.default_rng(0)  # fixed views draw nothing
-            return self.relaxed_images(
-                *(encoder.encode([IMAGE_VIEWS[view](image, rng) for image in batch]) for view in self.image_views)
-            )
-
-        return self._encode(images, relax)
+        return pack_codes(self.relax_images(images))
 
     def encode_captions(self, captions: Sequence[str]) -> NDArray[np.uint8]:
         """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
@@ -110,7 +103,22 @@ class CrossModalHasher:
             TypeError: if ``captions`` is one string.
             ImportError: if the encoder's package is missing.
         """
-        return self._encode(captions, lambda batch: self.relaxed_captions(self.load_caption_encoder().encode(batch)))
+        return pack_codes(self.relax_captions(captions))
+
+    def relax_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return (N, n_bits) float32 relaxed codes of images, what `encode_images` takes the signs of; errors alike."""
+
+        def relax(batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+            encoder, rng = self.load_image_encoder(), np.random.default_rng(0)  # fixed views draw nothing
+            return self.relaxed_images(
+                *(encoder.encode([IMAGE_VIEWS[view](image, rng) for image in batch]) for view in self.image_views)
+            )
+
+        return self._relax(images, relax)
+
+    def relax_captions(self, captions: Sequence[str]) -> NDArray[np.float32]:
+        """Return (N, n_bits) float32 relaxed codes of captions, what `encode_captions` takes the signs of."""
+        return self._relax(captions, lambda batch: self.relaxed_captions(self.load_caption_encoder().encode(batch)))
 
     def relaxed_images(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map features of images to (N, n_bits) float32 relaxed codes in (-1, 1), the mean over their views.
@@ -146,16 +154,13 @@ class CrossModalHasher:
             self._caption_encoder = load_caption_encoder(self.caption_encoder, self.device)
         return self._caption_encoder
 
-    def _encode(
-        self,
-        items: Sequence[Any],
-        relax: Callable[[Any], NDArray[np.float32]],
-    ) -> NDArray[np.uint8]:
-        codes = np.empty((len(items), code_bytes(self.n_bits)), dtype=np.uint8)
+    def _relax(self, items: Sequence[Any], relax: Callable[[Any], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Relax a batch at a time."""
+        relaxed = np.empty((len(items), self.n_bits), np.float32)
         for start in range(0, len(items), _IMAGES_AT_ONCE):
             batch = slice(start, start + _IMAGES_AT_ONCE)
-            codes[batch] = pack_codes(relax(items[batch]))
-        return codes
+            relaxed[batch] = relax(items[batch])
+        return relaxed
 
     @torch.inference_mode()
     def _relaxed(self, head: HashHead, features: NDArray[np.float32], what: str, encoder: str) -> NDArray[np.float32]:
