@@ -115,12 +115,22 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
 void top_k(const CodesView& codes, const CodesView& queries, std::int64_t k, const RunOptions& options,
            std::int32_t* distances, std::int64_t* rows) {
   const Wanted wanted{k, static_cast<std::uint32_t>(8 * codes.n_bytes + 1)};
+  std::vector<std::int64_t> unanswered;  // queries whose limit started too low (see scan_rows)
   search(codes, queries, wanted, options, [&](std::int64_t query, const auto& parts) {
-    rank(parts, wanted, [&](std::int64_t here, std::int32_t distance, std::int64_t row) {
-      distances[query * k + here] = distance;
-      rows[query * k + here] = row;
-    });
+    const std::int64_t n_hits =
+        rank(parts, wanted, [&](std::int64_t here, std::int32_t distance, std::int64_t row) {
+          distances[query * k + here] = distance;
+          rows[query * k + here] = row;
+        });
+    if (n_hits < k && options.plan == Plan::sliced) unanswered.push_back(query);
   });
+  for (const std::int64_t query : unanswered) {
+    RunOptions again = options;
+    again.plan = Plan::popcount;
+    const CodesView one{queries.data + query * queries.row_stride, 1, queries.n_bytes, queries.row_stride,
+                        queries.column_stride};
+    top_k(codes, one, k, again, distances + query * k, rows + query * k);
+  }
 }
 
 RadiusHits within_radius(const CodesView& codes, const CodesView& queries, std::int32_t radius,

@@ -2,6 +2,7 @@
 #include "scan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -32,6 +33,14 @@ constexpr std::int64_t kRowsAhead = 16;
 
 /// Rows scanned first, then twice as many, until every query has a limit that not all rows pass.
 constexpr std::int64_t kFirstRows = 256;
+
+/// Rows of the sample that limits start from: so many times k, but at most a share of the database, and no
+/// more than what makes so many of the k nearest expected in it. A sample of fewer rows is not worth its
+/// time.
+constexpr std::int64_t kSampledPerHit = 16;
+constexpr std::int64_t kSampleShare = 16;
+constexpr std::int64_t kMostExpected = 64;
+constexpr std::int64_t kFewestSampled = 256;
 
 /// Groups between two looks at the stop sign, which asks the clock.
 constexpr std::int64_t kGroupsBetweenLooks = 16;
@@ -276,6 +285,40 @@ class SlicedScan {
   alignas(64) std::uint64_t admitted_[8] = {};
 };
 
+/// Lowers the limits to what every step-th row of the whole database suggests. Of the k nearest rows the
+/// sample is expected to hold k / step, and practically never as many as `rank`: so the distance of its
+/// rank-th row is beyond the k-th of all, but not by much.
+void sample_limits(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
+  const std::int64_t n_rows = job.codes.n_rows, k = job.selectors[0].k();
+  if (k >= n_rows) return;
+  const std::int64_t n_sampled =
+      std::min({kSampledPerHit * k, n_rows / kSampleShare, kMostExpected * n_rows / k});
+  if (n_sampled < kFewestSampled) return;
+  const std::int64_t step = n_rows / n_sampled;
+  const double expected = static_cast<double>(k) / static_cast<double>(step);
+  const auto rank = static_cast<std::int64_t>(std::ceil(expected + 4 * std::sqrt(expected) + 3));
+  const CodesView sample{job.codes.data, n_rows / step, job.codes.n_bytes, job.codes.row_stride * step,
+                         job.codes.column_stride};
+  RowFilter filter = job.filter;
+  filter.sparse = false;
+  filter.step = step;
+  const std::int64_t n_queries = job.queries.last - job.queries.first;
+  std::vector<Selector> selectors(n_queries, Selector(rank, job.selectors[0].limit()));
+  scan_popcount({sample,
+                 {0, sample.n_rows},
+                 job.block,
+                 job.queries,
+                 job.kernels,
+                 Plan::popcount,
+                 filter,
+                 nullptr,
+                 selectors.data()},
+                {0, sample.n_rows}, stop, is_calling_thread);
+  for (std::int64_t query = 0; query < n_queries; ++query) {
+    if (selectors[query].full()) job.selectors[query].start_below(selectors[query].limit() + 1);
+  }
+}
+
 /// True where every limit is one that the bit-sliced kernel can hold: it has no mask of no rows.
 bool limits_fit(const ScanJob& job) {
   const auto most = static_cast<std::uint32_t>(8 * job.codes.n_bytes);
@@ -338,6 +381,7 @@ QueryBlock::QueryBlock(const CodesView& queries, std::int64_t first, std::int64_
 }
 
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
+  if (job.plan == Plan::sliced) sample_limits(job, stop, is_calling_thread);
   std::int64_t row = job.rows.first;
   for (std::int64_t step = kFirstRows; row < job.rows.last && (row == job.rows.first || !limits_fit(job));
        step *= 2) {

@@ -22,11 +22,12 @@ std::int64_t tile_rows(std::int64_t n_bytes);
 struct RowFilter {
   const std::uint8_t* admitted;  // see RunOptions; null admits all
   bool sparse;                   // so few that they are worth picking out before the scan
+  std::int64_t step = 1;         // row i is row step * i of the bitmap
 
   RowFilter(const std::uint8_t* admitted, std::int64_t n_rows);
 
   bool admits(std::int64_t row) const {
-    return admitted == nullptr || (admitted[row / 8] >> (row % 8) & 1) != 0;
+    return admitted == nullptr || (admitted[row * step / 8] >> (row * step % 8) & 1) != 0;
   }
 };
 
@@ -56,7 +57,10 @@ struct ScanJob {
   Selector* selectors;         // one for each of `queries`
 };
 
-/// Offers every row to every selector, unless the sign is raised before.
+/// Offers every row to every selector, unless the sign is raised before. A batch of top-k queries starts at
+/// limits that a sample of the rows suggests: once in a great while one is too low, and its selectors are
+/// left with fewer than k candidates; such a query must be asked again with the popcount plan, which takes
+/// no sample.
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread);
 
 }  // namespace rshash

@@ -1,6 +1,7 @@
 // Selection by counting: the k nearest of one query among the candidates a scan finds in ascending row order.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -29,6 +30,14 @@ class Selector {
 
   /// Only distances below this can still enter.
   std::uint32_t limit() const { return limit_; }
+
+  /// True once k candidates came; the limit is then the k-th distance.
+  bool full() const { return limit_ + 1 < counts_.size(); }
+
+  std::int64_t k() const { return k_; }
+
+  /// Lowers the limit of a selector that was offered nothing yet.
+  void start_below(std::uint32_t limit) { limit_ = std::min(limit_, limit); }
 
   /// Offers one row.
   void offer(std::int64_t row, std::uint32_t distance) {

@@ -172,6 +172,22 @@ def test_only_admitted_rows_are_hits(kernel, n_bits, share):
     assert np.array_equal(found[2], rows[places])
 
 
+def test_limits_from_a_sample_that_holds_the_nearest_rows_are_corrected(kernel):
+    """A batch starts at limits from every step-th row; where these are the nearest, the limits are too low."""
+    codes, queries, k = random_codes(20_000, 64, 5), random_codes(3, 64, 6), 100
+    for step in range(2, 33):
+        misleading = codes.copy()
+        misleading[: 60 * step : step] = queries[0]
+        rows = np.arange(0, len(codes), 2 * step)
+        admitted = np.packbits(np.isin(np.arange(len(codes)), rows), bitorder="little")
+        for found, expected in (
+            (kernel.top_k(misleading, queries, k, 2), NUMPY.top_k(misleading, queries, k, 1)),
+            (kernel.top_k(misleading, queries, k, 2, admitted), NUMPY.top_k(misleading, queries, k, 1, admitted)),
+        ):
+            assert np.array_equal(found[0], expected[0])
+            assert np.array_equal(found[1], expected[1])
+
+
 def layouts(codes):
     """The same codes lying in memory in other ways."""
     n, n_bytes = codes.shape
