@@ -1,5 +1,6 @@
 """One run, performed: features, training, measurement; out comes its record."""
 
+import json
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -42,9 +43,10 @@ class Settings:
     validation: float = 0.0
     device: str = "cpu"
 
-    def recorded(self, dataset: CaptionDataset) -> dict[str, Any]:
-        """Return what decides the figures of a run beside the run itself."""
-        return {**asdict(self), "data": dataset.fingerprint()}
+    def recorded(self, run: Run, dataset: CaptionDataset) -> dict[str, Any]:
+        """Return what decides the figures of a run beside the run itself: these, the data, the method's defaults."""
+        options = json.loads(json.dumps(asdict(parse_options(METHODS[run.method].options, run.options))))
+        return {**asdict(self), "fingerprint": dataset.fingerprint(), "all_options": options}
 
 
 def cache_features(
@@ -127,7 +129,7 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "run": asdict(run),
-        "settings": settings.recorded(dataset),
+        "settings": settings.recorded(run, dataset),
         "scores": {ranking: found.scores for ranking, found in reports.items()},
         "wrong_pairs": int(corruption.wrong.sum()),
         "n_queries": report.n_queries,

@@ -36,7 +36,7 @@ def find_record(folder: Path, run: Run, settings: dict[str, Any]) -> Record | No
     Args:
         folder: of the comparison.
         run: what is looked for.
-        settings: what else decides its figures: data, encoders, validation.
+        settings: what else decides its figures, as `rshash.protocol.perform.Settings.recorded` gives it.
 
     Raises:
         ValueError: if there is a record of that name from other settings, which must not be mixed with these.
@@ -45,13 +45,13 @@ def find_record(folder: Path, run: Run, settings: dict[str, Any]) -> Record | No
     if not path.is_file():
         return None
     record = read_record(path)
-    for name, here, there in (("run", asdict(run), record["run"]), ("settings", settings, record["settings"])):
-        different = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))
-        if different:
-            raise ValueError(
-                f"{path} is of another {name[:-1] if name == 'settings' else name} ({', '.join(different)} differ): "
-                "choose another folder or another variant"
-            )
+    here, there = asdict(run) | settings, record["run"] | record["settings"]
+    different = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))
+    if different:
+        raise ValueError(
+            f"{path} was made with other settings ({', '.join(different)} differ): choose another folder or another "
+            "variant, or remove it, and the run is done again"
+        )
     return record
 
 

@@ -43,8 +43,8 @@ def compare(
         ValueError: if a data set cannot serve a run, or a record of other settings is in the way; before any training.
     """
     check_data(runs, datasets)
-    recorded = {name: settings.recorded(dataset) for name, dataset in datasets.items()}
-    records = {run.title: find_record(folder, run, recorded[run.data]) for run in runs}
+    recorded = {run.title: settings.recorded(run, datasets[run.data]) for run in runs}
+    records = {run.title: find_record(folder, run, recorded[run.title]) for run in runs}
     missing = [run for run in runs if records[run.title] is None]
     if len(missing) < len(runs):
         tell(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")
@@ -53,7 +53,7 @@ def compare(
     failures: dict[str, str] = {}
     clock = Clock([record for record in records.values() if record is not None])
     for number, run in enumerate(missing, start=1):
-        record = find_record(folder, run, recorded[run.data])  # another process may have done it since
+        record = find_record(folder, run, recorded[run.title])  # another process may have done it since
         if record is None:
             try:
                 record = perform(run, datasets[run.data], settings, cache)

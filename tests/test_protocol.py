@@ -1,0 +1,304 @@
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from rshash.cli import main
+from rshash.data.scenes import generate_scenes
+from rshash.methods import METHODS
+from rshash.models.cache import FeatureCache
+from rshash.protocol import runner
+from rshash.protocol.pages import METHODS_TABLE, TABLE, update_page
+from rshash.protocol.perform import Settings
+from rshash.protocol.plan import Run, check_data, grid
+from rshash.protocol.plot import plot_all
+from rshash.protocol.published import published
+from rshash.protocol.record import check_metrics, find_record, read_folder, run_of, score, write_record
+from rshash.protocol.runner import Clock, compare
+from rshash.protocol.table import markdown, rows_of
+
+SETTINGS = Settings(image_encoder="small-cnn", caption_encoder="bag-of-words")
+QUICK = {"epochs": 2, "hidden": 16}
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return generate_scenes(60, size=32)
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory, scenes):
+    """A folder with the records of eight runs, and the lines that were told."""
+    folder, lines = tmp_path_factory.mktemp("comparison"), []
+    choices = {"methods": ["duch"], "seeds": [0, 1], "variant": "quick", "options": QUICK}
+    runs = grid(["scenes-0"], bits=[8, 16], **choices) + grid(["scenes-0"], bits=[16], noise=[0.5], **choices)
+    runs += grid(["scenes-0"], bits=[16], split="official", **choices)
+    records, failures = compare(
+        runs, {"scenes-0": scenes}, folder, SETTINGS, FeatureCache(folder / "cache"), tell=lines.append
+    )
+    assert not failures
+    assert len(records) == len(runs) == 8
+    return folder, lines
+
+
+def record(run, **scores):
+    """A record made by hand."""
+    return {
+        "format": "rshash comparison",
+        "format_version": 1,
+        "run": vars(run) | {"options": {}},
+        "settings": {"image_encoder": "a", "caption_encoder": "b"},
+        "scores": {"hamming": {"i2t": scores, "t2i": scores}},
+        "seconds": {"train": 30.0, "evaluate": 10.0},
+    }
+
+
+def test_every_run_is_told_with_the_time_that_remains(comparison):
+    _, lines = comparison
+    assert len(lines) == 8
+    assert lines[0].startswith("[1/8] scenes-0, duch (quick), 8 bits, split 42, seed 0: ")
+    assert " left, until " in lines[0]
+    assert lines[-1].endswith("; done")
+
+
+def test_finished_runs_are_not_done_again(comparison, scenes, monkeypatch):
+    folder, _ = comparison
+    monkeypatch.setattr(runner, "perform", lambda *_: pytest.fail("was done again"))
+    runs = [run_of(record) for record in read_folder(folder)]
+    records, _ = compare(runs, {"scenes-0": scenes}, folder, SETTINGS, FeatureCache(folder / "cache"))
+    assert len(records) == 8
+
+
+def test_a_record_of_other_settings_is_not_mixed_in(comparison):
+    folder, _ = comparison
+    first = read_folder(folder)[0]
+    run, settings = run_of(first), first["settings"]
+    assert find_record(folder, run, settings) == first
+    with pytest.raises(ValueError, match=r"made with other settings \(fingerprint differ\): choose another"):
+        find_record(folder, run, settings | {"fingerprint": "x"})
+    with pytest.raises(ValueError, match=r"other settings \(options differ\)"):
+        find_record(folder, replace(run, options={"epochs": 3}), settings)
+
+
+def test_a_record_says_how_its_figures_came_about(comparison):
+    folder, _ = comparison
+    noisy = read_folder(folder, lambda run: run.noise > 0)[0]
+    assert noisy["images"] == {"train": 30, "query": 6, "database": 24}
+    assert 0 < noisy["wrong_pairs"] < 30
+    assert noisy["relevance"] == "class"
+    assert noisy["hasher"]["options"]["image_views"]
+    assert {"torch", "numpy", "rshash", "python"} <= set(noisy["hasher"]["versions"])
+    assert noisy["duplicates"]["query, database"] == {"images": 0, "examples": []}
+    assert 0 <= noisy["query_captions_in_training"] <= 1
+    assert noisy["seconds"]["train"] > 0
+    assert set(noisy["scores"]) == {"hamming", "cosine"}
+
+
+def test_a_run_is_the_same_as_training_and_evaluating_by_hand(comparison, scenes):
+    import rshash
+    from rshash.data.splits import duch_split
+
+    folder, _ = comparison
+    found = read_folder(folder, lambda run: (run.n_bits, run.noise, run.seed, run.split) == (16, 0, 1, "duch"))[0]
+    split, cache = duch_split(60), folder / "cache"
+    encoders = {"image_encoder": "small-cnn", "caption_encoder": "bag-of-words"}
+    hasher = rshash.train(
+        scenes.subset(split.train),
+        n_bits=16,
+        seed=1,
+        validation=0,
+        cache=cache,
+        options=QUICK,
+        method="duch",
+        **encoders,
+    )
+    report = rshash.evaluate(hasher, scenes.subset(split.query), scenes.subset(split.database), cache=cache)
+    assert hasher.fingerprint == found["hasher"]["fingerprint"]
+    for way in ("i2t", "t2i"):
+        for column in ("mAP@20", "DUCH mAP@20", "mAP", "expected R@5"):
+            assert score(found, way, column) == report.scores[way][column]
+
+
+def test_the_official_split_gives_mean_recall_over_both_directions(comparison):
+    folder, _ = comparison
+    official = read_folder(folder, lambda run: run.split == "official")[0]
+    six = [official["scores"]["hamming"][way][f"expected R@{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)]
+    assert score(official, "i2t", "mR") == pytest.approx(sum(six) / 6)
+    assert official["relevance"] == "pair"
+    assert official["captions"] == "all"
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(scenes, tmp_path, monkeypatch):
+    def perform(run, *_):
+        if run.seed == 0:
+            raise ValueError("it diverged")
+        return record(run) | {"settings": SETTINGS.recorded(run, scenes)}
+
+    monkeypatch.setattr(runner, "perform", perform)
+    runs = grid(["scenes-0"], ["duch"], seeds=[0, 1])
+    records, failures = compare(runs, {"scenes-0": scenes}, tmp_path, SETTINGS, FeatureCache(tmp_path / "cache"))
+    assert [run_of(found).seed for found in records] == [1]
+    assert failures == {"scenes-0, duch, 64 bits, split 42, seed 0": "it diverged"}
+    assert [run_of(found).seed for found in read_folder(tmp_path)] == [1]
+
+
+def test_time_that_remains_is_told_by_like_runs():
+    clock = Clock([record(Run("ucm", "duch", 64)), record(Run("rsicd", "duch", 64)) | {"seconds": {"train": 400.0}}])
+    assert clock.remaining([Run("ucm", "duch", 16)]).startswith("40 s left")
+    assert clock.remaining([Run("rsicd", "duch", 16)] * 3).startswith("20 min left")
+    assert clock.remaining([Run("ucm", "other", 16)]).startswith("4 min left")
+
+
+def test_rows_are_means_and_sample_deviations_over_seeds():
+    runs = [Run("ucm", "duch", 64, seed=seed) for seed in range(3)]
+    records = [record(run, **{"mAP@20": value}) for run, value in zip(runs, (0.1, 0.2, 0.6), strict=True)]
+    (row,) = rows_of(records)
+    assert row.figure("i2t", "mAP@20") == (pytest.approx(0.3), pytest.approx(0.26457513))
+    assert "| .300 ± .265 | .300 ± .265 |" in markdown(records, ["mAP@20"])
+
+
+def test_the_papers_split_is_apart_from_all_others():
+    records = [record(Run("ucm", "duch", 64, split_seed=seed), **{"mAP@20": 0.5}) for seed in (42, 1, 2)]
+    assert [(row.split, len(row.records)) for row in rows_of(records)] == [("duch 42", 1), ("duch, other seeds", 2)]
+
+
+def test_published_figures_stand_only_in_the_column_of_their_definition():
+    records = [record(Run("ucm", "duch", 64), **{"mAP@20": 0.5, "DUCH mAP@20": 0.6})]
+    table = markdown(records, ["mAP@20", "DUCH mAP@20"])
+    assert "| *DUCH, published* | none | – | – | – | .844 | .916 | – |" in table
+    assert "published" not in markdown(records, ["mAP@20"]).split("*mAP@k")[0]
+    assert "other features" in table
+
+
+def test_published_figures_name_their_source_and_stay_in_range():
+    for row in published():
+        assert row.source
+        assert 0 < row.i2t < 1
+        assert 0 < row.t2i < 1
+        assert row.metric in ("DUCH mAP@20", "mAP")
+    keys = [(row.label, row.data, row.n_bits, row.noise, row.metric) for row in published()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
+    folder, _ = comparison
+    records = read_folder(folder)
+    lines = markdown(records, floats=True).split("\n\n")[0].splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 2 + 2 * 4
+    assert "mR" in lines[0]
+    assert sum("duch (quick), float" in line for line in lines) == 4
+
+
+def test_unknown_metrics_are_refused_with_the_nearest(comparison):
+    folder, _ = comparison
+    with pytest.raises(ValueError, match=r"unknown metric 'DUCH mAP@2'; did you mean .*'DUCH mAP@20'"):
+        check_metrics(["DUCH mAP@2"], read_folder(folder))
+
+
+def test_pictures_are_drawn_of_what_has_points(comparison, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder, _ = comparison
+    drawn = plot_all(read_folder(folder), tmp_path / "plots", n_bits=16)
+    assert [path.name.split("-")[0] for path in drawn] == ["bits", "noise", "precision", "recall"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    with pytest.raises(ValueError, match="no picture has two points"):
+        plot_all(read_folder(folder, lambda run: run.split == "official"), tmp_path)
+
+
+def test_pages_are_filled_between_their_markers(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n" + "\n".join([*TABLE, *METHODS_TABLE]) + "\nafter\n")
+    records = [record(Run("ucm", "duch", 64), **{"mAP@20": 0.5, "DUCH mAP@20": 0.6, "mAP": 0.4})]
+    update_page(page, records)
+    first = page.read_text()
+    update_page(page, records)
+    assert page.read_text() == first
+    assert first.startswith("before\n")
+    assert first.endswith("\nafter\n")
+    for name in METHODS:
+        assert f"| `{name}`: " in first
+    assert "0.600 / 0.600" in first
+    assert "rsicd 0.836 / 0.824" in first
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="must hold <!-- compare:table"):
+        update_page(page, records)
+    page.write_text(TABLE[0])
+    with pytest.raises(ValueError, match="once each"):
+        update_page(page, records)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"methods": ["duhc"]}, "unknown method 'duhc'; did you mean 'duch'"),
+        ({"options": {"epoch": 3}, "variant": "x"}, "unknown option 'epoch'; did you mean 'epochs'"),
+        ({"options": {"epochs": 3}}, "options need a variant"),
+        ({"split": "offical"}, "unknown split 'offical'; did you mean 'official'"),
+        ({"bits": [0]}, "n_bits must be between 1 and 4096, got 0"),
+        ({"noise": [1.5]}, "noise is 1.5; expected a probability"),
+        ({"seeds": [-1]}, "seed is -1; expected 0 or more"),
+    ],
+)
+def test_choices_that_mean_nothing_are_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        grid(["ucm"], **{"methods": ["duch"], **choices})
+
+
+def test_data_that_cannot_serve_a_run_is_refused_before_any_training(scenes):
+    from rshash.data.dataset import CaptionDataset
+
+    bare = CaptionDataset("bare", scenes.ids, scenes.captions)
+    with pytest.raises(ValueError, match=r"relevance by class \(split 'duch'\) needs class labels, bare has none"):
+        check_data([Run("bare", "duch", 8)], {"bare": bare})
+    one = CaptionDataset("one", scenes.ids, scenes.captions, labels=[0] * 60, classes=["a"])
+    with pytest.raises(ValueError, match="needs at least two classes, all images of one are of one"):
+        check_data([Run("one", "duch", 8)], {"one": one})
+    with pytest.raises(ValueError, match="marks no image"):
+        check_data([Run("bare", "duch", 8, split="official")], {"bare": bare})
+    with pytest.raises(ValueError, match="at least 10 images"):
+        check_data([Run("few", "duch", 8)], {"few": scenes.subset([0, 1, 2])})
+
+
+def test_damaged_and_foreign_records_are_named(tmp_path):
+    with pytest.raises(ValueError, match="holds no record"):
+        read_folder(tmp_path)
+    write_record(tmp_path, record(Run("ucm", "duch", 64)))
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(ValueError, match=r"b\.json is damaged: .*the run is done again"):
+        read_folder(tmp_path)
+    (tmp_path / "b.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"b\.json is no record of a comparison"):
+        read_folder(tmp_path)
+    (tmp_path / "b.json").write_text(json.dumps(record(Run("ucm", "duch", 64)) | {"format_version": 9}))
+    with pytest.raises(ValueError, match="format version 9, this rshash reads 1"):
+        read_folder(tmp_path)
+
+
+def test_the_command_trains_once_and_reports_again(tmp_path, trained):
+    scenes = trained / "scenes"
+    words = f"compare --data {scenes}/captions.json {scenes}/images --method duch --bits 8 --seed 0 -o {tmp_path}/runs"
+    words += " --image-encoder small-cnn --caption-encoder bag-of-words --option epochs=1 --option hidden=16"
+    words += f" --cache {trained}/cache --variant quick"
+    first = CliRunner().invoke(main, words.split())
+    assert first.exit_code == 0, first.output
+    assert "[1/1] " in first.stderr
+    again = CliRunner().invoke(main, words.split())
+    assert "1 of 1 runs are finished already" in again.stderr
+    assert "[1/1] " not in again.stderr
+    shown = f"compare --report -o {tmp_path}/runs --metric mAP@5 --table {tmp_path}/table.md".split()
+    report = CliRunner().invoke(main, shown)
+    assert report.exit_code == 0, report.output
+    assert "mAP@5 image → text" in report.stdout
+    assert (tmp_path / "table.md").read_text() == report.stdout
+    wrong = CliRunner().invoke(main, [*shown, "--bits", "99"])
+    assert wrong.exit_code == 2
+    assert "holds no record of such a run" in wrong.stderr
+
+
+def test_the_command_refuses_wrong_names_before_it_reads_images(tmp_path):
+    words = f"compare --data {tmp_path}/no.json {tmp_path} --method duhc -o {tmp_path}/runs"
+    result = CliRunner().invoke(main, words.split())
+    assert result.exit_code == 2
+    assert "unknown method 'duhc'; did you mean 'duch'" in result.stderr
