@@ -1,6 +1,6 @@
 """Contents of entries in, packed codes out; features may come from a cache."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from rshash.codes import Codes, pack_codes
 from rshash.data.images import BadImage
+from rshash.data.views import IMAGE_VIEWS
 from rshash.ingest.entry import Content, Entry
 from rshash.ingest.scene import EmptyChip
-from rshash.models.cache import FeatureCache
+from rshash.models.cache import FeatureCache, Shelf
+from rshash.models.encoders import CaptionEncoder, ImageEncoder
 from rshash.models.hasher import CrossModalHasher
 
 _ROWS_A_BLOCK = 256  # rows that reach the cache together
@@ -66,18 +68,18 @@ class Encoder:
 
     def __init__(self, hasher: CrossModalHasher, kind: str, cache: FeatureCache | None = None) -> None:
         images = kind == "images"
-        self._encoder = hasher.load_image_encoder() if images else hasher.load_caption_encoder()
-        self._relax = hasher.relaxed_images if images else hasher.relaxed_captions
-        self._shelf = None if cache is None else cache.shelf(self._encoder)
-        self._keys: list[bytes] = []
-        self._features: list[NDArray[np.float32]] = []
+        encoder: ImageEncoder | CaptionEncoder
+        encoder = hasher.load_image_encoder() if images else hasher.load_caption_encoder()
+        self._relax: Callable[..., NDArray[np.float32]] = hasher.relaxed_images if images else hasher.relaxed_captions
+        views = hasher.image_views if images else ("original",)
+        self._views = [_View(encoder, view, None if cache is None else cache.shelf(encoder, view)) for view in views]
         self.seconds = 0.0
 
     def read(self, entry: Entry) -> Reading:
         """Read an entry, unless the cache has its features; safe to call from several threads."""
         try:
             reading = Reading(entry, entry.digest())
-            if self._shelf is not None and entry.stamp is not None and reading.cache_key in self._shelf:
+            if entry.stamp is not None and all(view.has(reading.cache_key) for view in self._views):
                 return reading
             return Reading(entry, reading.digest, entry.read())
         except EmptyChip:
@@ -92,36 +94,60 @@ class Encoder:
             codes (n, n_bytes) uint8, and good (n,) bool: false where the encoder gave numbers that are not finite; such
             codes are zero.
         """
-        keys = [reading.cache_key for reading in readings]
-        if self._shelf is None:
-            features, known = np.zeros((len(keys), self._encoder.dim), np.float32), np.zeros(len(keys), bool)
-        else:
-            features, known = self._shelf.get(keys)
-        missing = np.flatnonzero(~known).tolist()
-        contents: list[Any] = []
-        for row in missing:
-            content = readings[row].content  # None where the cache had it, and has lost it since
-            contents.append(readings[row].entry.read() if content is None else content)
         started = perf_counter()
-        if missing:
-            features[missing] = self._encoder.encode(contents)
-        good = np.asarray(np.isfinite(features).all(axis=1, keepdims=True))  # (n, 1)
-        codes = pack_codes(self._relax(np.where(good, features, 0)))
+        features = [view.features(readings) for view in self._views]  # each (n, dim)
+        good = np.all([np.isfinite(of_view).all(axis=1) for of_view in features], axis=0)
+        codes = pack_codes(self._relax(*(np.where(good[:, None], of_view, 0) for of_view in features)))
+        codes[~good] = 0
         self.seconds += perf_counter() - started
-        codes[~good[:, 0]] = 0
-        self._keep([keys[row] for row in missing], features[missing])
-        return codes, good[:, 0]
+        return codes, good
 
     def finish(self) -> None:
         """Write to the cache what is not there yet."""
-        if self._shelf is not None and self._keys:
-            self._shelf.put(self._keys, np.concatenate(self._features))
-        self._keys, self._features = [], []
+        for view in self._views:
+            view.flush()
 
-    def _keep(self, keys: list[bytes], features: NDArray[np.float32]) -> None:
-        if self._shelf is None or not keys:
-            return
-        self._keys += keys
-        self._features.append(features)
+
+class _View:
+    """One look of the encoder at its contents, with the shelf of the cache for it."""
+
+    def __init__(self, encoder: ImageEncoder | CaptionEncoder, name: str, shelf: Shelf | None) -> None:
+        self._encoder: Any = encoder
+        self._look = IMAGE_VIEWS[name]
+        self._shelf = shelf
+        self._keys: list[bytes] = []
+        self._waiting: list[NDArray[np.float32]] = []
+
+    def has(self, key: bytes) -> bool:
+        """Say whether the shelf has the features of a key."""
+        return self._shelf is not None and key in self._shelf
+
+    def features(self, readings: Sequence[Reading]) -> NDArray[np.float32]:
+        """Return (n, dim) features, from the shelf where it has them."""
+        keys = [reading.cache_key for reading in readings]
+        if self._shelf is None:
+            found: NDArray[np.float32] = self._encoder.encode([self._seen(reading) for reading in readings])
+            return found
+        found, known = self._shelf.get(keys)
+        missing = np.flatnonzero(~known).tolist()
+        if missing:
+            found[missing] = self._encoder.encode([self._seen(readings[row]) for row in missing])
+            self._keys += [keys[row] for row in missing]
+            self._waiting.append(found[missing])
         if len(self._keys) >= _ROWS_A_BLOCK:
-            self.finish()
+            self.flush()
+        return found
+
+    def flush(self) -> None:
+        """Write what waits to the shelf."""
+        if self._shelf is not None and self._keys:
+            features = np.concatenate(self._waiting)
+            whole = np.flatnonzero(np.isfinite(features).all(axis=1))
+            if len(whole):
+                self._shelf.put([self._keys[row] for row in whole], features[whole])
+        self._keys, self._waiting = [], []
+
+    def _seen(self, reading: Reading) -> Content:
+        """Return the content under this view; read now where the cache had its features and has lost them since."""
+        content = reading.entry.read() if reading.content is None else reading.content
+        return content if isinstance(content, str) else self._look(content, np.random.default_rng(0))
