@@ -39,7 +39,8 @@ def search(
         exclude: (Q,) integers, a row that is no hit of its query (itself, say), or -1 for none.
         plan: "popcount" or "sliced" forces how to scan; None chooses by the number of queries. ``Hits.plan``
             says which was used: these, or "multi-index".
-        n_threads: threads to use; None takes RSHASH_NUM_THREADS, else every core this process may use.
+        n_threads: threads to use; None takes as many as the work is worth, at most RSHASH_NUM_THREADS, else every
+            core this process may use.
 
     Returns:
         `Hits` of shape (Q, min(k, admitted rows)), or in compressed rows for a radius. Ids are rows of ``codes``.

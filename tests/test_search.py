@@ -320,3 +320,22 @@ def test_search_needs_no_torch():
         "print('torch' in sys.modules)"
     )
     assert found.stdout.strip() == "False", found.stderr
+
+
+def test_threads_nobody_asked_for_start_only_where_the_work_is_worth_it(monkeypatch):
+    kernel, used = kernels.backend(), []
+
+    class Recording:
+        def __getattr__(self, name):
+            return getattr(kernel, name)
+
+        def top_k(self, codes, queries, k, n_threads, *rest, **more):
+            used.append(n_threads)
+            return kernel.top_k(codes, queries, k, n_threads, *rest, **more)
+
+    monkeypatch.setenv("RSHASH_NUM_THREADS", "3")
+    monkeypatch.setattr("rshash.index.scan.backend", Recording)
+    wide = random_codes(40_000, 512, 1)
+    for codes, n_threads in ((CODES, None), (CODES, 3), (wide, None)):
+        rshash.search(codes, codes[0], n_threads=n_threads)
+    assert used == [1, 3, 3]
