@@ -14,12 +14,12 @@ LAYERS = [
     {"data", "kernels", "losses", "metrics"},
     {"index", "models", "picture"},
     {"encoding", "methods", "search"},
-    {"archive", "evaluation", "training"},
+    {"archive", "diagnosis", "evaluation", "training"},
     {"bench", "demo", "ingest", "protocol"},
     {"cli"},
 ]
 LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-TORCH_FREE = ["codes", "kernels", "index", "search", "archive", "metrics", "evaluation", "picture", "data", "cli"]
+TORCH_FREE = ["codes", "kernels", "index", "search", "archive", "metrics", "evaluation", "diagnosis", "picture", "data", "cli"]
 
 
 def room_of(path: Path) -> str:
