@@ -48,3 +48,46 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 1.0, self_term: 
         own = torch.eye(2 * n, dtype=torch.bool, device=logits.device)
         normaliser = logits.masked_fill(own, float("-inf")).logsumexp(dim=1)
     return (normaliser - positives).view(2, n).sum(dim=0)
+
+
+def info_nce(first: Tensor, second: Tensor, temperature: float = 1.0) -> Tensor:
+    """Cross entropy of finding the partner among the other side of the batch (InfoNCE, van den Oord et al. 2018).
+
+    Unlike `nt_xent` the rows of the same side are no negatives. The mean of both directions, as CLIP.
+
+    Args:
+        first: (B, n_bits) relaxed codes, of any length.
+        second: (B, n_bits) relaxed codes.
+        temperature: above 0.
+
+    Returns:
+        (B,) loss of each pair.
+
+    >>> info_nce(torch.eye(2), torch.eye(2))      # -log(e / (e + 1))
+    tensor([0.3133, 0.3133])
+    """
+    logits = functional.normalize(first, dim=1) @ functional.normalize(second, dim=1).T / temperature  # (B, B)
+    partners = logits.diagonal()
+    return (logits.logsumexp(dim=1) + logits.logsumexp(dim=0)) / 2 - partners
+
+
+def bank_contrast(codes: Tensor, bank: Tensor, positives: Tensor, left_out: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of finding a row's own entry in a memory bank (UCCH, Hu et al. TPAMI 2023, eq. 5).
+
+    Args:
+        codes: (B, n_bits) of length 1.
+        bank: (N, n_bits) entries without gradient.
+        positives: (B, n_bits) the own entry of each row.
+        left_out: (B, N) bool, entries that are no negatives of a row: its own, and whatever else a method spares.
+        temperature: above 0.
+
+    Returns:
+        (B,) loss of each row; 0 where no negative is left.
+
+    >>> codes, left_out = torch.eye(2), torch.eye(2) > 0
+    >>> bank_contrast(codes, codes, codes, left_out, temperature=1.0)
+    tensor([0.3133, 0.3133])
+    """
+    own = (codes * positives).sum(dim=1, keepdim=True) / temperature  # (B, 1)
+    others = (codes @ bank.T / temperature).masked_fill(left_out, float("-inf"))
+    return torch.cat([own, others], dim=1).logsumexp(dim=1) - own.squeeze(1)

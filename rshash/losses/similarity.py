@@ -26,12 +26,12 @@ def similarity_error(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
 def inner_product(first: Tensor, second: Tensor, relevant: Tensor, balanced: bool = False) -> Tensor:
     """Squared error of inner products: n_bits where relevant, -n_bits where not (the review of 2025, eq. 7).
 
-    Source: Remote Sens. 17:3995. Taken over n_bits², so that the value does not grow with the codes: (<u, v> / n_bits - s)², s = ±1.
+    Source: Remote Sens. 17:3995. Taken over n_bits², so that it does not grow with the codes: (<u, v> / n_bits - s)².
 
     Args:
         first: (B, n_bits) relaxed codes u.
-        second: (B, n_bits) relaxed codes v.
-        relevant: (B, B) bool.
+        second: (M, n_bits) relaxed codes v.
+        relevant: (B, M) bool.
         balanced: let relevant and irrelevant pairs of a row weigh the same, however few the relevant ones are. Without
             it a batch with few relevant pairs is fitted best by sending all ``first`` to one code and all ``second`` to
             its opposite.
@@ -53,8 +53,8 @@ def pairwise_likelihood(first: Tensor, second: Tensor, relevant: Tensor, balance
 
     Args:
         first: (B, n_bits) relaxed codes or features u.
-        second: (B, n_bits) relaxed codes or features v.
-        relevant: (B, B) bool.
+        second: (M, n_bits) relaxed codes or features v.
+        relevant: (B, M) bool.
         balanced: as in `inner_product`.
 
     Returns:

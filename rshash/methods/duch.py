@@ -22,6 +22,7 @@ from rshash.methods.method import Method
 from rshash.methods.objective import Objective
 from rshash.methods.options import Options, number
 from rshash.methods.pairs import Batch, TrainingPairs
+from rshash.methods.schedule import stepwise
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,13 @@ class Duch(Objective):
     def learning_rate(self, epoch: int) -> float:
         """Decayed after epoch 0, 50, 100, … of the default schedule: the released code tests ``epoch % 50 == 0``."""
         options = self.options
-        n_decays = 0 if epoch == 0 else 1 + (epoch - 1) // options.decay_every
-        decayed = options.learning_rate * options.decay**n_decays
-        return max(decayed, min(options.least_learning_rate, options.learning_rate))
+        return stepwise(
+            options.learning_rate,
+            epoch,
+            factor=options.decay,
+            every=options.decay_every,
+            least=options.least_learning_rate,
+        )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then the four weighted terms."""

@@ -1,5 +1,8 @@
 """Objective: the state of one method while it trains, as the training loop sees it."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,8 +14,8 @@ from rshash.models.heads import HashHead
 class Objective(nn.Module):
     """Hash heads, what is trained beside them, and their losses.
 
-    The loop calls ``start_epoch``, then for each batch ``losses`` and one step of the optimizer of the heads, then
-    ``end_epoch``. All that must survive a resumed run is a parameter, a buffer (targets, memory banks, weights of
+    The loop calls ``start_epoch``, then for each of ``batches`` ``losses`` and a step of the optimizer of the heads,
+    then ``end_epoch``. All that must survive a resumed run is a parameter, a buffer (targets, memory banks, weights of
     pairs) or an optimizer in ``optimizers``; torch's random numbers are seeded by the loop at each epoch.
 
     A method in closed form, whose options have no epochs, fits its heads when it is made and needs nothing else: its
@@ -49,6 +52,10 @@ class Objective(nn.Module):
 
     def start_epoch(self, epoch: int) -> None:
         """Prepare an epoch: weights of pairs, memory banks, phases."""
+
+    def batches(self, epoch: int, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Yield the batches of an epoch: every pair once, unless a phase of the method sees a part of them."""
+        return self.pairs.batches(batch_size, rng)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms, scalars, whose sum the heads minimise; other networks take their step here."""

@@ -52,13 +52,21 @@ class TrainingPairs:
     def __len__(self) -> int:
         return len(self.first_caption) - 1
 
-    def batches(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Yield every pair once, shuffled; a last batch of one pair joins the one before it (batch norm needs two)."""
-        order = rng.permutation(len(self))
-        starts = list(range(0, len(self), batch_size))
-        if len(starts) > 1 and len(self) - starts[-1] == 1:
+    def batches(
+        self, batch_size: int, rng: np.random.Generator, rows: NDArray[np.int64] | None = None
+    ) -> Iterator[Batch]:
+        """Yield every pair once, shuffled; a last batch of one pair joins the one before it (batch norm needs two).
+
+        Args:
+            batch_size: pairs of a batch.
+            rng: of the order and of the captions.
+            rows: (n,) pairs to go through; None takes all.
+        """
+        order = rng.permutation(len(self)) if rows is None else rng.permutation(rows)
+        starts = list(range(0, len(order), batch_size))
+        if len(starts) > 1 and len(order) - starts[-1] == 1:
             starts.pop()
-        for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
             yield self.batch(order[start:stop], rng)
 
     def matched(self) -> tuple[Tensor, Tensor]:

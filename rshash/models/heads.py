@@ -49,6 +49,15 @@ class HashHead(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
 
+    def embed(self, features: Tensor) -> Tensor:
+        """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
+        embedded: Tensor = self.layers[:-1]((features - self.mean) / self.deviation)
+        return embedded
+
+    def relax(self, embedded: Tensor, sharpness: float = 1.0) -> Tensor:
+        """Map what `embed` gives to (B, n_bits) relaxed codes in (-1, 1), nearer to ±1 the higher the sharpness."""
+        return torch.tanh(sharpness * self.layers[-1](embedded))
+
     def forward(self, features: Tensor, sharpness: float = 1.0) -> Tensor:
-        """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1), nearer to ±1 the higher the sharpness."""
-        return torch.tanh(sharpness * self.layers((features - self.mean) / self.deviation))
+        """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1)."""
+        return self.relax(self.embed(features), sharpness)

@@ -118,12 +118,14 @@ class Loop:
             group["lr"] = learning_rate
         rng = np.random.default_rng([settings["seed"], 1, epoch])
         totals: dict[str, float] = defaultdict(float)
+        n_pairs = 0
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63)))
             objective.train()
             objective.start_epoch(epoch)
-            for number, batch in enumerate(objective.pairs.batches(settings["batch_size"], rng)):
+            for number, batch in enumerate(objective.batches(epoch, settings["batch_size"], rng)):
                 terms = objective.losses(batch)
+                n_pairs += len(batch)
                 for name, term in terms.items():
                     value = term.item()
                     if not np.isfinite(value):
@@ -137,7 +139,7 @@ class Loop:
             if not torch.isfinite(weights).all():
                 raise self._diverged(f"the weights {name!r} are not finite", epoch)
         self.state.epoch = epoch + 1
-        return {name: total / len(objective.pairs) for name, total in totals.items()}
+        return {name: total / n_pairs for name, total in totals.items()}
 
     def _diverged(self, what: str, epoch: int, batch: int | None = None) -> TrainingDiverged:
         place = f"epoch {epoch + 1}" if batch is None else f"epoch {epoch + 1}, batch {batch + 1}"
