@@ -58,8 +58,8 @@ def ingest(
         What was done, and what could not be used.
 
     Raises:
-        ValueError: if the hasher is not the archive's, the kinds differ (both before anything is encoded), or
-            ``strict`` and there is a bad input.
+        ValueError: if the source is empty, the hasher is not the archive's or the kinds differ (all before anything is
+            encoded), or ``strict`` and there is a bad input.
         OSError: if the archive cannot be written, or another process keeps writing it.
     """
     started = time.perf_counter()
@@ -67,9 +67,12 @@ def ingest(
     if commit_rows < 1 or not commit_seconds >= 0:
         raise ValueError(f"commit every 1 row or more and 0 seconds or more, got {commit_rows} and {commit_seconds}")
     report = IngestReport(str(path))
+    n_rows = len(source)
+    if not n_rows:
+        raise ValueError(f"{source.name} has no {source.kind}: give a place that holds some")
     with (
         open_for(path, source, hasher) as archive,
-        tqdm(total=len(source), desc=source.name, unit="row", disable=None if progress else True) as bar,
+        tqdm(total=n_rows, desc=source.name, unit="row", disable=None if progress else True) as bar,
     ):
         encoder = Encoder(hasher, source.kind, cache)
         committer = Committer(archive, commit_rows, commit_seconds)
