@@ -76,7 +76,7 @@ def test_every_form_of_items_means_the_same(tmp_path):
 
 def test_codes_ask_an_archive_without_a_hasher(archive):
     hits = open_archive(archive).search(some_codes(7)[3], k=1)
-    assert hits.ids.tolist() == [[3]]
+    assert hits.ids.tolist() == [["3.tif"]]
     assert hits.distances.tolist() == [[0]]
     with pytest.raises(ValueError, match="holds codes only, no hasher"):
         open_archive(archive).search("a runway")

@@ -1,5 +1,6 @@
 """Opening an archive: a snapshot of one commit, asked by text, image or codes, and changed through its writer."""
 
+import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive import writer
+from rshash.archive.asking import search_archive
+from rshash.archive.hits import ArchiveHits
 from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
 from rshash.archive.lock import pin, unpin
 from rshash.archive.manifest import Manifest, read_manifest
-from rshash.archive.scan import search_segments
+from rshash.archive.query import encode_query
 from rshash.archive.segment import Segment, open_segment
-from rshash.codes import Codes, check_codes
-from rshash.index.hits import Hits
+from rshash.codes import Codes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -45,7 +47,7 @@ class Archive:
     >>> archive = rshash.create(Path(tempfile.mkdtemp()) / "two.rshash", n_bits=8)
     >>> archive.append(np.array([[1], [3]], np.uint8), [{"id": "a.tif"}, {"id": "b.tif"}])
     >>> archive.search(np.array([3], np.uint8), k=1).ids.tolist()
-    [[1]]
+    [['b.tif']]
     >>> archive.items(["b.tif"])
     [{'id': 'b.tif'}]
     """
@@ -222,43 +224,77 @@ class Archive:
         }
 
     def encode(self, query: Any) -> Codes:
-        """Return packed codes of a query.
-
-        Args:
-            query: a sentence, a list of sentences, an image (H, W, 3) uint8, or packed codes (Q, n_bytes) uint8, which
-                are checked and passed through.
-
-        Returns:
-            (Q, n_bytes) uint8.
+        """Return packed codes of a query, (Q, n_bytes) uint8; see `search` for what may be asked.
 
         Raises:
-            TypeError, ValueError: if it is none of these or of another width.
+            TypeError, ValueError: if it is nothing that can be asked, or of another width.
         """
-        if isinstance(query, str):
-            return self.hasher.encode_captions([query])
-        if isinstance(query, list | tuple) and query and all(isinstance(sentence, str) for sentence in query):
-            return self.hasher.encode_captions(query)
-        if isinstance(query, np.ndarray) and query.ndim == 3:
-            return self.hasher.encode_images([query])
-        codes = query[None] if isinstance(query, np.ndarray) and query.ndim == 1 else query
-        return check_codes(codes, "queries", n_bits=self.n_bits)
+        return encode_query(self, query).codes
 
-    def search(self, query: Any, k: int | None = None, radius: int | None = None, **options: Any) -> Hits:
-        """Search by sentence, image or codes; see `encode` for queries.
+    def search(
+        self,
+        query: Any,
+        k: int | None = None,
+        radius: int | None = None,
+        *,
+        bbox: Sequence[float] | None = None,
+        datetime: "str | dt.datetime | tuple[Any, Any] | None" = None,
+        where: str | None = None,
+        ids: Sequence[str] | Sequence[int] | NDArray[Any] | None = None,
+        filter: Any = None,
+        exclude: Any = None,
+        rerank: str | None = None,
+        shortlist: int | None = None,
+        plan: str | None = None,
+        n_threads: int | None = None,
+    ) -> ArchiveHits:
+        """Search by sentence, image or codes, exactly, among the living rows that fulfil every condition given.
 
         Args:
-            query: what to ask.
-            k: number of hits; 10 unless a radius is given.
-            radius: return instead every row within this distance.
-            options: ``exclude``, ``plan`` and ``n_threads`` of `search_segments`.
+            query: a sentence, a list of sentences, an image (H, W, 3) uint8, packed codes (Q, n_bytes) uint8, or
+                relaxed codes (Q, n_bits) float, of which the signs are taken.
+            k: number of hits a query; 10 unless a radius is given. Fewer come back where fewer rows qualify.
+            radius: return instead every row within this Hamming distance.
+            bbox: west, south, east, north in WGS84 degrees; items whose box touches it. West greater than east
+                crosses the antimeridian. Items without a footprint do not qualify.
+            datetime: a moment or interval in the grammar of STAC, "2023-01-01/..", "2023-06"; see
+                `rshash.archive.interval.parse_interval`. Without a zone it is UTC. Items without one do not qualify.
+            where: an SQL expression over the columns of the items, "cloud_cover < 10 AND caption ILIKE '%ship%'",
+                as DuckDB understands it; one row at a time, no subqueries, no files. See `rshash.archive.where`.
+            ids: only these rows.
+            filter: rows that may be hits: (n_rows,) bool over global rows, or the same packed little-endian.
+            exclude: (Q,) integers, a global row that is no hit of its query, or -1 for none.
+            rerank: rank the nearest rows once more, by "asymmetric" distance (the query's relaxed code against bits)
+                or by the "relaxed" codes that the archive keeps; with a radius all rows within it.
+            shortlist: how many nearest rows are ranked again; 10 k, at least 100, unless given.
+            plan: as `rshash.search`.
+            n_threads: as `rshash.search`.
 
         Returns:
-            Hits whose ids are global rows of this snapshot; `items_at` tells what they are.
+            `ArchiveHits`; print its ``explanation`` to see what was left out and what took how long.
 
         Raises:
-            TypeError, ValueError: as `encode` and `rshash.search`.
+            TypeError, ValueError: if the query or a condition cannot be understood, an id does not exist, relaxed
+                codes are missing for re-ranking, or as `rshash.search`.
+            OSError: if files of the archive cannot be read.
+            ImportError: if a condition is given and duckdb is missing, or the hasher's packages are.
         """
-        return search_segments(self.segments, self.encode(query), k, radius, **options)
+        return search_archive(
+            self,
+            query,
+            k,
+            radius,
+            bbox=bbox,
+            datetime=datetime,
+            where=where,
+            ids=ids,
+            filter=filter,
+            exclude=exclude,
+            measure=rerank,
+            shortlist=shortlist,
+            plan=plan,
+            n_threads=n_threads,
+        )
 
     def append(self, codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
         """Add rows in one commit; see `rshash.archive.writer.append`."""
