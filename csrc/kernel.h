@@ -22,6 +22,8 @@ struct Tile {
   const std::uint8_t* rows;
   std::uint32_t n_rows;
   std::uint32_t n_bytes;
+  /// Bytes to fetch ahead of what is read, 0 where the tile is in the cache already; a kernel may ignore it.
+  std::uint32_t ahead = 0;
 };
 
 /// Room a scan needs behind the last candidate it may write.

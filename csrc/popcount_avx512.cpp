@@ -142,7 +142,12 @@ std::size_t scan_rows(const Rows& eight_distances, const Tile& tile, std::uint32
   for (; row + kGroups * kRowsAtOnce <= tile.n_rows; row += kGroups * kRowsAtOnce) {
     Vector distances[kGroups];
 #pragma GCC unroll 4
-    for (std::uint32_t g = 0; g < kGroups; ++g, rows += step) distances[g] = eight_distances(rows);
+    for (std::uint32_t g = 0; g < kGroups; ++g, rows += step) {
+      if (tile.ahead != 0) {
+        for (std::size_t line = 0; line < step; line += 64) __builtin_prefetch(rows + tile.ahead + line);
+      }
+      distances[g] = eight_distances(rows);
+    }
     const Vector least = _mm512_min_epu64(_mm512_min_epu64(distances[0], distances[1]),
                                           _mm512_min_epu64(distances[2], distances[3]));
     if (__builtin_expect(_mm512_cmplt_epu64_mask(least, limit) == 0, 1)) continue;
