@@ -153,7 +153,7 @@ def draw_demo(target: Path, scenes: CaptionDataset, split: Split, asked: list[in
     hits = archive.search(sentences, k=HITS_SHOWN)
     rows = []
     for position, (row, sentence) in enumerate(zip(queries, sentences, strict=True)):
-        distances, found = hits.of(position)
+        distances, found = hits.distances[position], hits.rows[position]
         tiles = [
             Tile(f"{rank}. distance {distance}", scenes.captions[hit][0], scenes.image(hit), labels[hit] == labels[row])
             for rank, (distance, hit) in enumerate(zip(distances, split.database[found], strict=True), start=1)

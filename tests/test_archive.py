@@ -100,7 +100,7 @@ def test_deleted_ids_are_gone_and_may_come_again(archive):
     assert opened.rows_of(["0.tif", "6.tif"]).tolist() == [0, 6]
     with pytest.raises(ValueError, match=r"2 of 3 ids are not in .*: 1\.tif, 5\.tif"):
         opened.rows_of(["1.tif", "0.tif", "5.tif"])
-    assert 1 not in opened.search(some_codes(7), k=7).ids
+    assert 1 not in opened.search(some_codes(7), k=7).rows
     opened.append(some_codes(1, seed=5), [{"id": "1.tif"}])
     assert opened.rows_of(["1.tif"]).tolist() == [7]
     assert len(open_archive(archive)) == 6

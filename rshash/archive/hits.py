@@ -122,8 +122,12 @@ class ArchiveHits:
         return "\n".join(lines)
 
     def to_json(self, path: Place | None = None) -> str:
-        """Return the hits as JSON, and write it to ``path``: archive, n_bits, n_queries, hits (see `items`)."""
-        about = {"archive": str(self.archive.path), "n_bits": self.archive.n_bits, "n_queries": self.n_queries}
+        """Return the hits as JSON, and write it to ``path``: archive, n_bits, queries, hits (see `items`).
+
+        ``queries`` are the sentences that were asked, null for images and codes.
+        """
+        sentences = [query if isinstance(query, str) else None for query in self.shown]
+        about = {"archive": str(self.archive.path), "n_bits": self.archive.n_bits, "queries": sentences}
         return formats.write_text(formats.to_json(about, self.items()), path)
 
     def to_csv(self, path: Place | None = None) -> str:
