@@ -32,7 +32,9 @@ def cache(tmp_path_factory):
 def arguments(method, **changes):
     words = {**COMMON, "method": method.name, "clean": range(24) if "clean" in method.supervision else None}
     if method in TRAINED:
-        words |= {"epochs": 2, "batch_size": 16, "options": {"hidden": 16}}
+        fields = method.options.__dataclass_fields__
+        phases = {field: 1 for field in ("clean_epochs", "fusion_epochs") if field in fields}  # one epoch in each
+        words |= {"epochs": 2, "batch_size": 16, "options": {"hidden": 16, **phases}}
     return {**words, **changes}
 
 

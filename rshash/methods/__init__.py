@@ -4,13 +4,21 @@ A new method is an options dataclass, an `Objective`, and an entry that says whe
 knows no method by name.
 """
 
+from rshash.methods.category import CATEGORY
+from rshash.methods.chnr import CHNR, CHNR_LABEL_FREE
 from rshash.methods.closed_form import CCA_ITQ, RANDOM_ROTATION
+from rshash.methods.cmdvh import CMDVH
+from rshash.methods.cpah import CPAH
+from rshash.methods.dcmh import DCMH
 from rshash.methods.dgcpn import DGCPN
+from rshash.methods.dmfh import DMFH
 from rshash.methods.duch import DUCH
 from rshash.methods.floating import CONTRASTIVE, VSE
 from rshash.methods.inner_product import INNER_PRODUCT, INNER_PRODUCT_LABELS
 from rshash.methods.method import Method
+from rshash.methods.mlcah import MLCAH
 from rshash.methods.similarity import DJSRH, JDSH
+from rshash.methods.ssah import SSAH
 from rshash.methods.ucch import UCCH
 
 __all__ = ["METHODS", "Method"]
@@ -24,8 +32,17 @@ METHODS = {
         JDSH,
         DGCPN,
         UCCH,
+        CATEGORY,
         INNER_PRODUCT,
         DUCH,
+        CHNR,
+        CHNR_LABEL_FREE,
+        DCMH,
+        SSAH,
+        MLCAH,
+        CMDVH,
+        CPAH,
+        DMFH,
         INNER_PRODUCT_LABELS,
         VSE,
         CONTRASTIVE,

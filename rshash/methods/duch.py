@@ -14,10 +14,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rshash.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
+from rshash.losses.adversarial import generator_loss
 from rshash.losses.balance import bit_balance, code_balance
 from rshash.losses.contrastive import SelfTerm, nt_xent
 from rshash.losses.quantization import quantization
+from rshash.methods.adversary import train_discriminator
 from rshash.methods.method import Method
 from rshash.methods.objective import Objective
 from rshash.methods.options import Options, number
@@ -140,7 +141,12 @@ class Duch(Objective):
             "caption": (options.caption_weight, self._contrast(caption, caption_view)),
         }
         if options.adversarial_weight:
-            self._train_discriminator(image, image_view, caption, caption_view)
+            train_discriminator(  # captions are real, images fake
+                self.discriminator,
+                self.optimizers["discriminator"],
+                ((caption, image), (caption_view, image_view)),
+                options.gradient_penalty_weight,
+            )
             fooling = {
                 "intended": (image, image_view),
                 "released": (caption, caption_view),
@@ -167,19 +173,6 @@ class Duch(Objective):
 
     def _contrast(self, first: Tensor, second: Tensor) -> Tensor:
         return nt_xent(first, second, self.options.temperature, self.options.self_term)
-
-    def _train_discriminator(self, image: Tensor, image_view: Tensor, caption: Tensor, caption_view: Tensor) -> None:
-        """One step on both views: captions are real, images fake."""
-        loss = torch.zeros((), device=image.device)
-        for real, fake in ((caption.detach(), image.detach()), (caption_view.detach(), image_view.detach())):
-            shares = torch.rand(real.shape, device=real.device)
-            slopes = gradient_penalty(self.discriminator, real, fake, shares)
-            guesses = discriminator_loss(self.discriminator(real), self.discriminator(fake))
-            loss = loss + (guesses + self.options.gradient_penalty_weight * slopes).mean()
-        optimizer = self.optimizers["discriminator"]
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
 
 
 DUCH = Method(

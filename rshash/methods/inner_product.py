@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rshash.losses.quantization import quantization
 from rshash.losses.similarity import inner_product, pairwise_likelihood
+from rshash.methods.labels import same_class
 from rshash.methods.method import Method
 from rshash.methods.objective import Objective
 from rshash.methods.options import Options, number
@@ -64,12 +65,6 @@ class InnerProductLabels(InnerProduct):
     def relevant(self, batch: Batch) -> Tensor:
         """Tell which items are relevant to each other, (B, B) bool: those of one class."""
         return same_class(batch)
-
-
-def same_class(batch: Batch) -> Tensor:
-    """Tell which pairs of a labelled batch are of one class, (B, B) bool."""
-    assert batch.labels is not None  # `train` refuses unlabelled data
-    return batch.labels[:, None] == batch.labels[None, :]
 
 
 _LOSSES = "squared error or likelihood of inner products + quantization"
