@@ -95,7 +95,16 @@ def test_relaxed_codes_are_ranked_by_cosine():
         ranking = [bool(groups[row] == groups[query]) for _, row in sorted(cosines)]
         expected.append(naive_metrics.average_precision(ranking, sum(ranking), 20))
     assert scores["mAP@20"] == pytest.approx(np.mean(expected))
-    assert not any("within" in column or "expected" in column for column in scores)
+    assert scores["expected mAP@20"] == pytest.approx(scores["mAP@20"])  # nothing ties
+    assert not any("within" in column for column in scores)
+
+
+def test_equal_relaxed_codes_tie():
+    codes = np.repeat(np.random.default_rng(12).standard_normal((3, 7)), 4, axis=0).astype(np.float32)
+    groups = np.array([0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3])
+    scores, _ = measure(Side(codes[:1], groups[:1], np.arange(1)), Side(codes, groups, np.arange(12)), ks=[1])
+    assert scores["R@1"] == 1.0
+    assert scores["expected R@1"] == pytest.approx(1 / 4)
 
 
 def test_packed_and_relaxed_codes_are_not_compared():

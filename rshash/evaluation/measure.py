@@ -50,6 +50,9 @@ QUERIES_AT_ONCE = 256
 BLOCK_RANKS = 1 << 23
 """Most ranks made together: queries at once × rows of the database."""
 
+COSINE_STEPS = 1e6
+"""Cosines nearer than one part of this tie: equal captions have equal codes, but sums of floats differ in the end."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -84,9 +87,9 @@ def measure(
         same_modality: leave a query's own item out of its ranking.
 
     Returns:
-        ``{"mAP@1": …, …}``, means over queries, and the number of queries that have no relevant item. Packed codes have
-        the columns of `METRICS` at each k, "mAP", those of `EXPECTED` at each k, "expected mAP" and those of `WITHIN`;
-        relaxed codes, which hardly tie, those of `METRICS` and "mAP".
+        ``{"mAP@1": …, …}``, means over queries, and the number of queries that have no relevant item. The columns are
+        those of `METRICS` at each k, "mAP", those of `EXPECTED` at each k, "expected mAP", and, of packed codes, those
+        of `WITHIN`.
 
     Raises:
         ValueError: if the widths or kinds of the codes differ or a ``k`` is below 1.
@@ -116,22 +119,21 @@ def measure(
             for k in ks:
                 note(f"{name}@{k}", metric(ranking, n_relevant, k))
         note("mAP", metrics.average_precision(relevant, n_relevant, whole))
-        if packed:
-            counts = _counts(relevant, distances, 8 * database.codes.shape[1] + 1)
-            for name, metric in EXPECTED.items():
-                for k in ks:
-                    note(f"{name}@{k}", metric(*counts, k))
-            note("expected mAP", metrics.expected_average_precision(*counts, whole))
-            for name, metric in WITHIN.items():
-                for radius in radii:
-                    note(f"{name} within {radius}", metric(*counts, radius))
+        counts = _counts(relevant, distances, 8 * database.codes.shape[1] + 1 if packed else whole)
+        for name, metric in EXPECTED.items():
+            for k in ks:
+                note(f"{name}@{k}", metric(*counts, k))
+        note("expected mAP", metrics.expected_average_precision(*counts, whole))
+        for name, metric in WITHIN.items():
+            for radius in radii if packed else ():
+                note(f"{name} within {radius}", metric(*counts, radius))
     return {column: float(np.concatenate(blocks).mean()) for column, blocks in values.items()}, n_unanswerable
 
 
 def _rankings(
     queries: Side, database: Side, same_modality: bool
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int32] | None]]:
-    """Yield for blocks of queries: relevant (q, N) bool, and distances (q, N) int32 where codes are packed.
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int32]]]:
+    """Yield for blocks of queries: relevant (q, N) bool and distances (q, N) int32, nearest first.
 
     Ranks that a query's own items leave at the end are irrelevant and at distance -1.
     """
@@ -140,7 +142,7 @@ def _rankings(
             f"queries are {queries.codes.dtype}, the database is {database.codes.dtype}: expected both packed (uint8) "
             "or both relaxed (float32)"
         )
-    rank = _by_distance if database.codes.dtype == np.uint8 else _by_cosine(database.codes)
+    rank = _by_distance if database.codes.dtype == np.uint8 else _by_cosine
     step = max(1, min(QUERIES_AT_ONCE, BLOCK_RANKS // max(1, len(database.codes))))
     for start in range(0, len(queries.codes), step):
         block = slice(start, start + step)
@@ -151,31 +153,35 @@ def _rankings(
             if own.any():
                 order = np.argsort(own, axis=1, kind="stable")
                 relevant = np.take_along_axis(relevant & ~own, order, axis=1)
-                if distances is not None:
-                    distances = np.take_along_axis(np.where(own, np.int32(-1), distances), order, axis=1)
+                distances = np.take_along_axis(np.where(own, np.int32(-1), distances), order, axis=1)
         yield relevant, distances
 
 
-def _by_distance(codes: Any, queries: Any) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
+def _by_distance(codes: Any, queries: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     hits = search(codes, queries, k=len(codes))
     return hits.ids, hits.distances
 
 
-def _by_cosine(database: Any) -> Callable[[Any, Any], tuple[NDArray[np.int64], NDArray[np.int32] | None]]:
-    """Rank by descending cosine, equal ones by row; the lengths of the database's rows are taken once."""
-    lengths = np.maximum(np.linalg.norm(database, axis=1), np.finfo(np.float32).tiny)
+def _by_cosine(codes: Any, queries: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Rank by descending cosine, those that agree to six digits by row; the distance is the number of the tie."""
+    cosines = _unit(queries) @ _unit(codes).T
+    steps = np.rint(cosines * -COSINE_STEPS).astype(np.int32)
+    rows = np.argsort(steps, axis=1, kind="stable")
+    ranked = np.take_along_axis(steps, rows, axis=1)
+    ties = np.zeros(ranked.shape, np.int32)
+    np.cumsum(ranked[:, 1:] != ranked[:, :-1], axis=1, out=ties[:, 1:])
+    return rows, ties
 
-    def rank(codes: Any, queries: Any) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
-        return np.argsort(-(queries @ codes.T) / lengths, axis=1, kind="stable"), None
 
-    return rank
+def _unit(relaxed: Any) -> Any:
+    lengths = np.linalg.norm(relaxed, axis=1, keepdims=True)
+    return relaxed / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def _counts(
-    relevant: NDArray[np.bool_], distances: NDArray[np.int32] | None, n_distances: int
+    relevant: NDArray[np.bool_], distances: NDArray[np.int32], n_distances: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the relevant items and all items of each query by distance, each (q, n_distances)."""
-    assert distances is not None  # packed codes have them
     shape = len(relevant), n_distances
     place = distances + np.arange(len(relevant), dtype=np.int64)[:, None] * n_distances
     items = place.ravel() if distances.min(initial=0) >= 0 else place[distances >= 0]

@@ -55,8 +55,7 @@ def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
     shown = [
         row
         for row in rows_of(records)
-        if (row.split, row.noise, row.n_bits) == (f"duch {PAPER_SEED}", 0.0, n_bits)
-        and row.label.split(",")[0] in METHODS
+        if (row.split, row.noise, row.n_bits) == (f"duch {PAPER_SEED}", 0.0, n_bits) and not row.variant
     ]
     data = list(dict.fromkeys(row.data for row in shown))
     ours = [f"{name}, here" for name in data]

@@ -1,7 +1,7 @@
 """Records in, pictures out: mAP against bits and against noise, precision at k, precision against recall."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +14,8 @@ from rshash.protocol.record import Record
 from rshash.protocol.table import DIRECTIONS, PAPER_SEED, Row, rows_of
 
 COLOURS = ("#1b6ca8", "#e08e2b", "#5d9e4f", "#b5475a", "#7a66a8", "#8c8c8c", "#3fa7a7", "#a6813f", "#d16ba5", "#34495e")
+
+FOUND = "precision within r, of queries that find anything"
 
 Line = tuple[str, list[float], list[float], list[float]]
 """Name, places, heights and half widths of the band around them."""
@@ -44,12 +46,16 @@ def plot_all(records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20
         clean = [row for row in here if not row.noise]
         place = f"{data}, split seed{split.removeprefix('duch').removeprefix(',')}"
         wide = f", {n_bits} bits"
-        noise = "probability of a wrong caption outside the clean fifth"
         pictures: dict[str, tuple[str, str, str, Callable[[str], list[Line]]]] = {
             "bits": ("bits", metric, "", partial(_against, clean, metric=metric, axis="n_bits")),
-            "noise": (noise, metric, wide, partial(_against, _of_width(here, n_bits), metric=metric, axis="noise")),
+            "noise": (
+                "probability of a wrong caption",
+                metric,
+                wide,
+                partial(_against, _of_width(here, n_bits), metric=metric, axis="noise"),
+            ),
             "precision": ("k", "P@k", wide, partial(_precision_at_k, _of_width(clean, n_bits))),
-            "recall": ("recall within r", "precision within r", wide, partial(_within, _of_width(clean, n_bits))),
+            "recall": ("recall within r", FOUND, wide, partial(_within, _of_width(clean, n_bits))),
         }
         for name, (x, y, at, lines_of) in pictures.items():
             lines = {way: lines_of(way) for way in DIRECTIONS}
@@ -82,12 +88,12 @@ def _precision_at_k(rows: Sequence[Row], way: str) -> list[Line]:
 
 
 def _within(rows: Sequence[Row], way: str) -> list[Line]:
-    """Return precision against recall, a point for each radius whose ball is not always empty."""
+    """Return precision against recall, a point for each radius at which any query finds anything."""
     lines: list[Line] = []
     for row in rows:
-        precision, recall = _numbered(row, way, r"P within (\d+)"), _numbered(row, way, r"recall within (\d+)")
-        both = [(r[1], p[1], 0.0) for p, r in zip(precision, recall, strict=True) if r[1] > 0]
-        lines.append((row.label, *_columns(both)))
+        columns = (_numbered(row, way, rf"{name} within (\d+)") for name in ("P", "recall", "empty"))
+        points = [(r, p / (1 - empty), 0.0) for (_, p, _), (_, r, _), (_, empty, _) in zip(*columns, strict=True) if p]
+        lines.append((row.label, *_columns(points)))
     return [line for line in lines if line[1]]
 
 
@@ -116,7 +122,8 @@ def _published(data: str, split: str, metric: str, name: str, n_bits: int) -> di
     for label in dict.fromkeys(row.label for row in printed):
         for way in DIRECTIONS:
             points = [(float(getattr(row, axis)), getattr(row, way), 0.0) for row in printed if row.label == label]
-            lines[way].append((label, *_columns(sorted(points))))
+            if len(points) > 1:
+                lines[way].append((label, *_columns(sorted(points))))
     return lines
 
 
@@ -130,7 +137,7 @@ def _draw(
     logarithmic: bool,
 ) -> None:
     """Draw the two directions side by side: ours in colour, published lines in grey, dashed."""
-    figure = require("matplotlib.figure", "bench").Figure(figsize=(10, 4.2), layout="constrained")
+    figure = require("matplotlib.figure", "bench").Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (way, words) in zip(panels, DIRECTIONS.items(), strict=True):
         for number, (label, places, heights, bands) in enumerate(lines[way]):
@@ -142,15 +149,24 @@ def _draw(
             axes.fill_between(places, lower, upper, color=colour, alpha=0.15, linewidth=0)
         for number, (label, places, heights, _) in enumerate(references[way]):
             marker = "sv^Dx+*<>"[number % 9]
-            axes.plot(places, heights, "--", color="#9a9a9a", marker=marker, markersize=3, linewidth=0.8, label=label)
+            axes.plot(
+                places,
+                heights,
+                "--",
+                color="#9a9a9a",
+                marker=marker,
+                markersize=3,
+                linewidth=0.8,
+                label=f"{label}, published",
+            )
         if logarithmic:
-            _powers(axes, [place for line in lines[way] for place in line[1]])
+            _powers(axes, [place for line in (*lines[way], *references[way]) for place in line[1]])
         axes.set_title(words, size=9)
         axes.set_xlabel(x)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(y)
-    legend: dict[str, Any] = dict(_legend(panels[0], {line[0] for line in references["i2t"]}))
-    figure.legend(legend.values(), legend.keys(), loc="outside right center", fontsize=7)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=7)
     note = "grey: as published, with other features" if references["i2t"] else ""
     figure.suptitle(title, size=10)
     figure.supxlabel(note, size=7)
@@ -163,9 +179,3 @@ def _powers(axes: Any, places: Sequence[float]) -> None:
     ticks = sorted(set(places))
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-
-
-def _legend(axes: Any, printed: set[str]) -> Iterator[tuple[str, Any]]:
-    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-        dashed = handle.get_color() == "#9a9a9a" and label in printed
-        yield f"{label}, published" if dashed else label, handle

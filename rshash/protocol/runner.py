@@ -99,4 +99,6 @@ def _found(record: Record) -> str:
     """Return the time a run took and one figure of each direction."""
     metric = "mAP@20" if record["run"]["split"] == "duch" else "expected R@10"
     found = ", ".join(f"{way} {score(record, way, metric) or 0:.3f}" for way in ("i2t", "t2i"))
-    return f"{sum(record['seconds'].values()):.0f} s, {metric} {found}"
+    same = (record.get("duplicates", {}).get("query, database") or {"images": 0})["images"]
+    warning = f"; {same} query images are in the database under another name" if same else ""
+    return f"{sum(record['seconds'].values()):.0f} s, {metric} {found}{warning}"

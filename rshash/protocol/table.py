@@ -42,8 +42,9 @@ class Row:
         split: "duch 42", "duch, other seeds" or "official".
         noise: probability of a wrong caption.
         n_bits: width of the codes.
-        label: method and variant.
+        label: method, variant and whether it is ranked by floats.
         method: key of `METHODS`.
+        variant: empty for the method's defaults.
         ranking: "hamming" or "cosine".
         records: of the runs.
     """
@@ -54,6 +55,7 @@ class Row:
     n_bits: int
     label: str
     method: str
+    variant: str
     ranking: str
     records: list[Record] = field(default_factory=list)
 
@@ -88,7 +90,7 @@ def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
         for ranking in dict.fromkeys([own, *(["cosine"] if floats else [])]):
             label = run.label if ranking == "hamming" else f"{run.label}, float"
             key = (run.data, split, run.noise, run.n_bits, label)
-            row = rows.setdefault(key, Row(*key, method=run.method, ranking=ranking))
+            row = rows.setdefault(key, Row(*key, method=run.method, variant=run.variant, ranking=ranking))
             row.records.append(record)
     return [rows[key] for key in sorted(rows, key=lambda key: tuple(map(_sortable, key)))]
 
