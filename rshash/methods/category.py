@@ -71,8 +71,7 @@ class Category(Objective):
         return {
             "contrast": (to_captions + to_images).sum() / 2,
             "centres": options.centre_weight * from_centres.sum(),
-            "quantization": options.quantization_weight
-            * torch.cat([quantization(code, targets) for code in codes]).sum(),
+            "quantization": options.quantization_weight * from_corners.sum(),
         }
 
 
