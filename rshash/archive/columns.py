@@ -5,7 +5,7 @@ strings, bytes, datetime64[us], lists or structs that DuckDB reads.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -85,7 +85,7 @@ def column(name: str, values: Any) -> Column | None:
     """
     array = values if isinstance(values, np.ndarray) else None
     if array is None or array.dtype.kind in "OTUSV":
-        return _column_of_objects(name, values if array is None else array.tolist())
+        return _column_of_objects(name, list(values) if array is None else array.tolist())
     if array.ndim != 1:
         raise ValueError(f"column {name} must hold one value for each item, got an array of shape {array.shape}")
     if array.dtype.kind == "M":
@@ -98,29 +98,31 @@ def column(name: str, values: Any) -> Column | None:
     raise ValueError(f"column {name} holds {array.dtype}: give numbers, strings, dates, lists or dicts")
 
 
-def _column_of_objects(name: str, values: Iterable[Any]) -> Column | None:
+def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
     """Return a column of Python values, its type found by looking at all of them."""
-    cells = [value.item() if isinstance(value, np.generic) else value for value in values]
-    kinds = {type(value) for value in cells} - {type(None)}
+    kinds = set(map(type, values)) - {type(None)}
+    if any(issubclass(kind, np.generic) for kind in kinds):
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
+        kinds = set(map(type, values)) - {type(None)}
     if float in kinds and not kinds <= {int, float}:  # how pandas says that there is none
-        cells = [None if isinstance(value, float) and math.isnan(value) else value for value in cells]
-        kinds = {type(value) for value in cells} - {type(None)}
-    if not kinds or all(value is None or (isinstance(value, list | dict) and not value) for value in cells):
+        values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+        kinds = set(map(type, values)) - {type(None)}
+    if not kinds or (kinds <= {list, tuple, dict} and not any(values)):
         return None
     if kinds == {bool} or kinds <= {int, float}:
-        return _numbers(name, cells, bool if kinds == {bool} else np.float64 if float in kinds else np.int64)
+        return _numbers(name, values, bool if kinds == {bool} else np.float64 if float in kinds else np.int64)
     if kinds == {datetime}:
-        moments = [None if cell is None else _utc(cell) for cell in cells]
-        return np.array(moments, "datetime64[us]")
-    if kinds in ({str}, {bytes}, {date}, {dict}, {list}, {tuple}, {list, tuple}):
-        if kinds & {tuple}:
-            cells = [list(cell) if isinstance(cell, tuple) else cell for cell in cells]
-        return np.fromiter(cells, object, len(cells))
+        return np.array([None if value is None else _utc(value) for value in values], "datetime64[us]")
+    if tuple in kinds:
+        values = [list(value) if isinstance(value, tuple) else value for value in values]
+        kinds = kinds - {tuple} | {list}
+    if kinds in ({str}, {bytes}, {date}, {dict}, {list}):
+        return np.fromiter(values, object, len(values))
     names = " and ".join(sorted(kind.__name__ for kind in kinds))
     raise ValueError(f"column {name} holds {names}: give numbers, strings, dates, lists or dicts, of one type")
 
 
-def _numbers(name: str, cells: list[Any], dtype: Any) -> Column:
+def _numbers(name: str, cells: Sequence[Any], dtype: Any) -> Column:
     """Return numbers as an array, masked where there is none."""
     missing = np.array([cell is None for cell in cells])
     try:

@@ -64,24 +64,24 @@ def boxes_to_wkb(boxes: Boxes) -> list[bytes | None]:
 
 def points_to_wkb(points: NDArray[np.float64]) -> list[bytes]:
     """Return (n, 2) points as WKB."""
-    rows = np.empty((len(points), 21), np.uint8)
-    rows[:, :5] = np.frombuffer(struct.pack("<BI", 1, 1), np.uint8)
-    rows[:, 5:] = np.ascontiguousarray(points, "<f8").view(np.uint8).reshape(len(points), 16)
+    rows = np.empty(len(points), np.dtype([("head", "V5"), ("point", "<f8", (2,))]))
+    rows["head"] = struct.pack("<BI", 1, 1)
+    rows["point"] = points
     return _as_bytes(rows)
 
 
 def _polygons(boxes: Boxes) -> Any:
     """Return boxes as WKB polygons of one ring of five points."""
-    rows = np.empty((len(boxes), 93), np.uint8)
-    rows[:, :13] = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
-    corners = np.ascontiguousarray(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]], "<f8")  # (n, 10)
-    rows[:, 13:] = corners.view(np.uint8).reshape(len(boxes), 80)
+    rows = np.empty(len(boxes), np.dtype([("head", "V13"), ("corners", "<f8", (10,))]))
+    rows["head"] = struct.pack("<BIII", 1, 3, 1, 5)
+    for corner, side in enumerate((0, 1, 2, 1, 2, 3, 0, 3, 0, 1)):
+        rows["corners"][:, corner] = boxes[:, side]
     return _as_bytes(rows)
 
 
-def _as_bytes(rows: NDArray[np.uint8]) -> list[bytes]:
-    """Return each row of bytes (n, m) as bytes."""
-    found: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+def _as_bytes(rows: NDArray[np.void]) -> list[bytes]:
+    """Return each record as bytes."""
+    found: list[bytes] = rows.view(f"V{rows.itemsize}").tolist()
     return found
 
 

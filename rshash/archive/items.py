@@ -1,6 +1,5 @@
-"""Items in Parquet, through DuckDB: columns → a GeoParquet file, ids → rows, rows → items."""
+"""Items by DuckDB: a connection that sees one archive only, the view of its items, ids → rows, rows → items."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from rshash.archive.columns import Column
 from rshash.archive.geometry import wkb_to_geojson
-from rshash.archive.manifest import Bounds
 from rshash.archive.segment import Segment
 from rshash.extras import require
 from rshash.kernels import threads
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Rows = NDArray[np.int64]
-
-ROWS_A_GROUP = 16_384
-"""Rows a row group: small enough that a filter by place and month leaves most groups of an ordered file unread."""
 
 STANDARD = {
     "id": "VARCHAR",
@@ -42,8 +37,12 @@ def standard_columns(id_type: str) -> dict[str, str]:
     return STANDARD | {"id": "VARCHAR" if id_type == "string" else "BIGINT"}
 
 
-def connect(folder: Path) -> "DuckDBPyConnection":
+def connect(folder: Path, sample: int = 1000) -> "DuckDBPyConnection":
     """Open an in-memory DuckDB that can read the files of one archive and nothing else of this machine.
+
+    Args:
+        folder: the archive.
+        sample: how many objects of a column DuckDB looks at to tell their type.
 
     Raises:
         ImportError: if duckdb is missing.
@@ -52,7 +51,7 @@ def connect(folder: Path) -> "DuckDBPyConnection":
     connection: DuckDBPyConnection = duckdb.connect(":memory:")
     connection.execute(
         f"SET allowed_directories = [{quote(os.path.abspath(folder))}]; SET enable_external_access = false;"
-        f"SET threads = {threads(None)}; SET TimeZone = 'UTC'; SET pandas_analyze_sample = {1 << 31};"
+        f"SET threads = {threads(None)}; SET TimeZone = 'UTC'; SET pandas_analyze_sample = {sample};"
         "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
     )
     with suppress(duckdb.Error):  # a DuckDB that has no geometry of its own
@@ -75,108 +74,6 @@ def union_sql(segments: Sequence[Segment], columns: Mapping[str, str]) -> str:
 def create_view(connection: "DuckDBPyConnection", segments: Sequence[Segment], columns: Mapping[str, str]) -> None:
     """Create the view ``items`` of `union_sql`."""
     connection.execute(f"CREATE OR REPLACE VIEW items AS {union_sql(segments, columns)}")
-
-
-def write_items(path: Path, columns: Mapping[str, Column], known: Mapping[str, str]) -> dict[str, str]:
-    """Write columns as GeoParquet 1.1.
-
-    Args:
-        path: file to write.
-        columns: as `read_columns` gives them, at least ``id``.
-        known: columns the archive has → DuckDB type; the standard ones at least.
-
-    Returns:
-        Column → DuckDB type of the known columns and those that are new.
-
-    Raises:
-        ValueError: if a column has another type than before, or a datetime cannot be read.
-        OSError: if the disk does not take the file.
-    """
-    connection = connect(path.parent)
-    n_rows = len(columns["id"])
-    data = {"r": np.arange(n_rows)}  # a first column that is never an object: DuckDB takes the length from it
-    sides = ("xmin", "ymin", "xmax", "ymax")
-    for position, (name, values) in enumerate(columns.items()):
-        if name == "bbox":
-            data |= {side: np.ascontiguousarray(values[:, axis]) for axis, side in enumerate(sides)}
-        else:
-            data[f"c{position}"] = values
-    connection.register("given", data)
-    given = {name: f"c{position}" for position, name in enumerate(columns)}
-    given["bbox"] = "CASE WHEN xmin IS NOT NULL THEN {" + ", ".join(f"'{side}': {side}" for side in sides) + "} END"
-    types = dict(known)
-    selected = []
-    for name in [*known, *(name for name in columns if name not in known)]:
-        if name in columns:
-            expression, types[name] = _typed(connection, name, given[name], known.get(name), columns["id"])
-        elif name in STANDARD:
-            expression = f"NULL::{known[name]}"
-        else:
-            continue
-        selected.append(f"{expression} AS {name_of(name)}")
-    with writing(path):
-        connection.execute(
-            f"COPY (SELECT {', '.join(selected)} FROM given) TO {quote(str(path))} "
-            f"({_options(_geo_metadata(columns.get('geometry'), columns.get('bbox')))})"
-        )
-    return types
-
-
-def _typed(connection: "DuckDBPyConnection", name: str, given: str, known: str | None, ids: Column) -> tuple[str, str]:
-    """Return the SQL that gives a column its type, and that type."""
-    if name == "bbox":
-        return given, STANDARD["bbox"]
-    row = connection.execute(f"SELECT typeof({given}) FROM given LIMIT 1").fetchone()
-    found = str(row[0]) if row else "VARCHAR"
-    if name == "datetime":
-        bad = connection.execute(
-            f"SELECT r, {given} FROM given WHERE {given} IS NOT NULL AND TRY_CAST({given} AS TIMESTAMPTZ) IS NULL "
-            "LIMIT 1"
-        ).fetchone()
-        if bad:
-            raise ValueError(
-                f"datetime of item {ids[bad[0]]!r} is {bad[1]!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
-            )
-        return f"{given}::TIMESTAMPTZ", STANDARD["datetime"]
-    if known is None or found == known:
-        return given, found
-    allowed = connection.execute(f"SELECT can_cast_implicitly(NULL::{found}, NULL::{known})").fetchone()
-    if not allowed or not allowed[0]:
-        raise ValueError(
-            f"column {name} holds {found}, in this archive it is {known}: convert it, or give it another name"
-        )
-    return f"{given}::{known}", known
-
-
-def _geo_metadata(geometry: Column | None, boxes: Column | None) -> str:
-    """Return the ``geo`` metadata of GeoParquet 1.1, JSON."""
-    sides = {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}
-    about: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": sides}}
-    if geometry is not None and boxes is not None:
-        about["bbox"] = bounds_of(boxes)
-    return json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": about}})
-
-
-def bounds_of(boxes: NDArray[np.float64]) -> Bounds | None:
-    """Return the box around boxes (n, 4), None if all are NaN; where one crosses the antimeridian, all longitudes."""
-    boxes = boxes[~np.isnan(boxes[:, 0])]
-    if not len(boxes):
-        return None
-    xmin, ymin, xmax, ymax = boxes.T
-    west, east = (-180.0, 180.0) if (xmin > xmax).any() else (float(xmin.min()), float(xmax.max()))
-    return west, float(ymin.min()), east, float(ymax.max())
-
-
-def _options(geo: str) -> str:
-    return f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}, KV_METADATA {{geo: {quote(geo)}}}"
-
-
-def datetime_range(path: Path) -> tuple[str, str] | None:
-    """Return the first and last moment of an items file, ISO 8601 in UTC; None if it has none."""
-    form = "strftime({}(datetime)::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')"
-    table = f"read_parquet({quote(os.path.abspath(path))})"
-    row = connect(path.parent).execute(f"SELECT {form.format('min')}, {form.format('max')} FROM {table}").fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def find_ids(connection: "DuckDBPyConnection", segments: Sequence[Segment], ids: Column) -> Rows:
@@ -259,18 +156,8 @@ def reading(segments: Sequence[Segment]) -> Iterator[None]:
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
         names = ", ".join(str(segment.items_path) for segment in segments)
         raise OSError(
-            f"the items of {names} cannot be read: {_line(error)}; rshash verify says what is damaged"
+            f"the items of {names} cannot be read: {one_line(error)}; rshash verify says what is damaged"
         ) from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn DuckDB's errors about writing into OSError."""
-    duckdb = require("duckdb", "archive")
-    try:
-        yield
-    except (duckdb.IOException, duckdb.FatalException) as error:
-        raise OSError(f"{path} cannot be written: {_line(error)}") from error
 
 
 def quote(text: str) -> str:
@@ -287,5 +174,6 @@ def _table(segment: Segment) -> str:
     return f"read_parquet({quote(os.path.abspath(segment.items_path))}, file_row_number = true)"
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return an error's text without its line breaks."""
     return " ".join(str(error).split())

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,17 @@ from numpy.typing import NDArray
 
 from rshash.archive import writer
 from rshash.archive.asking import search_archive
+from rshash.archive.compaction import compact
 from rshash.archive.hits import ArchiveHits
 from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
 from rshash.archive.lock import pin, unpin
 from rshash.archive.manifest import Manifest, read_manifest
 from rshash.archive.query import encode_query
 from rshash.archive.segment import Segment, open_segment
+from rshash.archive.store import damage
+from rshash.archive.verify import Report, verify
 from rshash.codes import Codes
+from rshash.names import unknown_name
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 100
 """How often a reader starts again because a writer swept the snapshot it was about to open."""
+
+DAMAGED = ("refuse", "skip")
 
 
 class Archive:
@@ -37,11 +44,14 @@ class Archive:
 
     Args:
         path: the directory.
+        damaged: "refuse" an archive with a missing or cut file; or "skip", which reads every file, leaves out segments
+            whose bytes are not those that were committed, and takes the copy of a manifest that is damaged.
 
     Attributes:
         path: the directory.
         segments: the rows, in order; see `Segment`.
         manifest: the commit this snapshot shows.
+        skipped: name of a segment that was left out → what is wrong with it.
 
     >>> import tempfile, rshash
     >>> archive = rshash.create(Path(tempfile.mkdtemp()) / "two.rshash", n_bits=8)
@@ -52,12 +62,16 @@ class Archive:
     [{'id': 'b.tif'}]
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], damaged: str = "refuse") -> None:
+        if damaged not in DAMAGED:
+            raise unknown_name("damaged", damaged, DAMAGED)
         self.path = Path(path)
+        self._damaged = damaged
         self._pin: int | None = None
         self._connection: DuckDBPyConnection | None = None
         self.manifest: Manifest
         self.segments: list[Segment]
+        self.skipped: dict[str, str]
         self.refresh()
 
     def refresh(self) -> None:
@@ -68,21 +82,35 @@ class Archive:
             ValueError: if a file is damaged, or was written by a newer rshash.
         """
         for _ in range(ATTEMPTS):
-            manifest = read_manifest(self.path)
+            manifest = self._newest_manifest()
             held = pin(self.path / manifest.snapshot)
-            if held is None and read_manifest(self.path).commit != manifest.commit:
+            if held is None and self._newest_manifest().commit != manifest.commit:
                 continue  # swept meanwhile: there is a newer one
             try:
-                segments = _open_segments(self.path, manifest)
+                segments, skipped = _open_segments(self.path, manifest, self._damaged == "skip")
             except BaseException:
                 if held is not None:
                     unpin(held)
                 raise
             self.close()
-            self._pin, self.manifest, self.segments = held, manifest, segments
+            self._pin, self.manifest, self.segments, self.skipped = held, manifest, segments, skipped
             self.__dict__.pop("hasher", None)
             return
         raise OSError(f"{self.path} changes faster than it can be opened: try again")
+
+    def _newest_manifest(self) -> Manifest:
+        """Return the newest manifest that can be read."""
+        try:
+            return read_manifest(self.path)
+        except ValueError:
+            if self._damaged != "skip":
+                raise
+            for name in sorted(
+                (file.name for file in self.path.glob("manifest-*.json")), key=lambda name: (len(name), name)
+            )[::-1]:
+                with suppress(OSError, ValueError):
+                    return read_manifest(self.path, name)
+            raise
 
     def close(self) -> None:
         """Let the files of the snapshot go; arrays already taken from it stay valid."""
@@ -133,7 +161,7 @@ class Archive:
     @property
     def n_rows(self) -> int:
         """Number of rows, deleted ones included: global rows are 0..n_rows-1."""
-        return sum(segment.n_rows for segment in self.segments)
+        return sum(entry.n_rows for entry in self.manifest.segments)
 
     @property
     def connection(self) -> "DuckDBPyConnection":
@@ -308,15 +336,23 @@ class Archive:
         """Replace rows whose ids exist, in one commit; see `rshash.archive.writer.update`."""
         writer.update(self, codes, items, relaxed)
 
+    def compact(self) -> bool:
+        """Rewrite all living rows as one ordered segment; see `rshash.archive.compaction.compact`."""
+        return compact(self)
 
-def open_archive(path: str | os.PathLike[str]) -> Archive:
-    """Open an archive in milliseconds, whatever its size.
+    def verify(self) -> Report:
+        """Hold every byte of this snapshot against its checksum; see `rshash.archive.verify.verify`."""
+        return verify(self)
+
+
+def open_archive(path: str | os.PathLike[str], damaged: str = "refuse") -> Archive:
+    """Open an archive in milliseconds, whatever its size; arguments as `Archive`.
 
     Raises:
-        FileNotFoundError: if there is none under this name.
-        ValueError: if it is damaged or was written by a newer rshash.
+        FileNotFoundError: if there is none under this name, or one of its files is missing.
+        ValueError: if a file is damaged, or was written by a newer rshash.
     """
-    return Archive(path)
+    return Archive(path, damaged)
 
 
 def create_archive(
@@ -336,11 +372,20 @@ def create_archive(
     return Archive(path)
 
 
-def _open_segments(folder: Path, manifest: Manifest) -> list[Segment]:
-    """Map every segment."""
+def _open_segments(folder: Path, manifest: Manifest, skip: bool) -> tuple[list[Segment], dict[str, str]]:
+    """Map every segment; return those that are whole, and what is wrong with the others if they are to be skipped."""
     segments: list[Segment] = []
+    skipped: dict[str, str] = {}
     first_row = 0
     for entry in manifest.segments:
-        segments.append(open_segment(folder, manifest, entry, first_row))
+        wrong = [problem for name, file in entry.files.items() if skip for problem in damage(folder, name, file)]
+        try:
+            if wrong:
+                raise ValueError("; ".join(map(str, wrong)))
+            segments.append(open_segment(folder, manifest, entry, first_row))
+        except (OSError, ValueError) as error:
+            if not skip:
+                raise
+            skipped[entry.name] = str(error)
         first_row += entry.n_rows
-    return segments
+    return segments, skipped

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rshash.archive.manifest import Bounds, FileEntry, Manifest, SegmentEntry
+from rshash.archive.manifest import Bounds, Manifest, SegmentEntry
+from rshash.archive.store import REMEDY, check_size
 from rshash.codes import Codes, code_bytes
 
 Bitmap = NDArray[np.uint8]
@@ -74,23 +75,6 @@ def open_segment(folder: Path, manifest: Manifest, entry: SegmentEntry, first_ro
         bounds=entry.bounds,
         datetime=entry.datetime,
     )
-
-
-def check_size(path: Path, entry: FileEntry) -> None:
-    """Refuse a file that is missing or has another size than was committed.
-
-    Raises:
-        FileNotFoundError, ValueError: naming the file.
-    """
-    try:
-        n_bytes = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
-    if n_bytes != entry.n_bytes:
-        raise ValueError(f"{path} is damaged: it has {n_bytes} bytes, {entry.n_bytes} were committed; {REMEDY}")
-
-
-REMEDY = 'restore it from a copy, or open the rest with damaged="skip"'
 
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

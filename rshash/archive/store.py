@@ -6,8 +6,9 @@ A commit is one atomic rename of the manifest, after everything it names has rea
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from rshash.archive.lock import remove_unpinned
 from rshash.archive.manifest import MANIFEST, FileEntry, Manifest, manifest_bytes, read_manifest
+
+REMEDY = 'restore it from a copy, or open the rest with damaged="skip"'
 
 _OURS = re.compile(
     r"(codes|relaxed)-\d{6,}\.npy|items-\d{6,}\.parquet|alive-\d{6,}-\d{6,}\.npy|hasher-[0-9a-f]{12}"
@@ -51,14 +54,13 @@ class Draft:
         """
         with open(self.path(name), "wb") as file:
             descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
             for block in blocks:
                 file.write(np.ascontiguousarray(block, dtype).data)
 
     def sealed(self, *names: str) -> dict[str, FileEntry]:
         """Bring files to the disk and return their entries."""
-        return {name: sealed(self.folder / name) for name in names}
+        return {name: seal(self.folder / name) for name in names}
 
     def commit(self, manifest: Manifest) -> None:
         """Make the files count.
@@ -71,23 +73,29 @@ class Draft:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        flush_directory(self.folder)
+        _flush_directory(self.folder)
         os.replace(self.folder / f"{MANIFEST}.new", self.folder / MANIFEST)
         self._written.clear()
-        flush_directory(self.folder)
+        _flush_directory(self.folder)
 
     def discard(self) -> None:
         """Remove what was written and not committed."""
         for path in self._written:
-            with suppress(OSError):
+            with suppress(OSError):  # the next writer sweeps it
                 path.unlink(missing_ok=True)
         self._written.clear()
 
 
-def sealed(path: Path) -> FileEntry:
+def seal(path: Path) -> FileEntry:
     """Bring a file to the disk and return its entry."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+    return fingerprint(path)
+
+
+def fingerprint(path: Path) -> FileEntry:
+    """Return size and sha256 of a file."""
+    with open(path, "rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
         return FileEntry(file.tell(), digest)
 
@@ -114,7 +122,42 @@ def sweep(folder: Path, manifest: Manifest) -> None:
             path.unlink(missing_ok=True)
 
 
-def flush_directory(path: Path) -> None:
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not what was committed, and why."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+def damage(folder: Path, name: str, entry: FileEntry) -> Iterator[Problem]:
+    """Yield what is wrong with the bytes of one file."""
+    try:
+        check_size(folder / name, entry)
+        if fingerprint(folder / name).sha256 != entry.sha256:
+            yield Problem(name, "its bytes are not those that were committed (sha256 differs)")
+    except (OSError, ValueError) as error:
+        yield Problem(name, str(error))
+
+
+def check_size(path: Path, entry: FileEntry) -> None:
+    """Refuse a file that is missing or has another size than was committed.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the file.
+    """
+    try:
+        n_bytes = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
+    if n_bytes != entry.n_bytes:
+        raise ValueError(f"{path} is damaged: it has {n_bytes} bytes, {entry.n_bytes} were committed; {REMEDY}")
+
+
+def _flush_directory(path: Path) -> None:
     """Make names inside a directory last."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.columns import Column, column, read_columns
-from rshash.archive.items import Rows, bounds_of, datetime_range, find_ids, standard_columns, write_items
+from rshash.archive.items import Rows, find_ids, standard_columns
 from rshash.archive.lock import write_lock
 from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, HasherEntry, Manifest, SegmentEntry
-from rshash.archive.store import Draft, sealed, sweep
+from rshash.archive.parquet import bounds_of, datetime_range, write_items
+from rshash.archive.store import Draft, seal, sweep
 from rshash.codes import Codes, check_codes, code_bytes
 from rshash.files import write_atomically
 from rshash.names import unknown_name
@@ -92,7 +93,7 @@ def append(archive: "Archive", codes: Any, items: Any, relaxed: Any = None, *, o
             relation. ``id`` is required. ``geometry`` is WKB, GeoJSON or points (n, 2); ``bbox`` is xmin, ymin, xmax,
             ymax; both in WGS84 degrees. ``datetime`` is ISO 8601, a datetime or datetime64; without a zone it is UTC.
             ``source`` and ``caption`` are strings. Any further columns are kept.
-        relaxed: (n, n_bits) relaxed codes to keep as float16 for re-ranking, or None.
+        relaxed: (n, n_bits) relaxed codes to keep as float16 for re-ranking; None if the archive keeps none.
         on_duplicate: what to do with an id that is there already: "refuse" the whole call, "replace" the old row, or
             "skip" the new one.
 
@@ -129,7 +130,7 @@ def delete(archive: "Archive", ids: Sequence[str] | Sequence[int] | NDArray[Any]
         ValueError: if an id does not exist; nothing is deleted.
         BlockingIOError, OSError: as `append`.
     """
-    with _changing(archive) as draft:
+    with changing(archive) as draft:
         rows = np.unique(archive.rows_of(ids))
         if len(rows):
             manifest = replace(archive.manifest, commit=draft.number, segments=_without(archive, draft, rows))
@@ -156,8 +157,10 @@ def append_blocks(archive: "Archive", blocks: Iterable[tuple[Codes, list[dict[st
 
 
 @contextmanager
-def _changing(archive: "Archive") -> Iterator[Draft]:
+def changing(archive: "Archive") -> Iterator[Draft]:
     """Hold the lock, start from the newest commit, and leave the archive at the newest commit."""
+    if archive.skipped:
+        raise ValueError(f"{archive.path} is open without its damaged segments: restore them before changing it")
     with write_lock(archive.path):
         archive.refresh()
         sweep(archive.path, archive.manifest)
@@ -182,7 +185,7 @@ def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate:
     _check_unique(columns["id"])
     _check_text(columns)
     floats = None if relaxed is None else _check_relaxed(relaxed, len(checked), archive.n_bits)
-    with _changing(archive) as draft:
+    with changing(archive) as draft:
         old = find_ids(archive.connection, archive.segments, columns["id"])
         kept = _settle(columns["id"], old, on_duplicate, archive.path)
         if kept is not None:
@@ -191,6 +194,9 @@ def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate:
             checked, columns = checked[kept], {name: values[kept] for name, values in columns.items()}
             floats = None if floats is None else floats[kept]
             old = old[kept]
+        if archive.segments and (archive.segments[0].relaxed is None) != (floats is None):
+            has = "has no" if floats is not None else "keeps"
+            raise ValueError(f"{archive.path} {has} relaxed codes: append all of its rows with them or all without")
         replaced = np.unique(old[old >= 0])
         segments = _without(archive, draft, replaced) if len(replaced) else archive.manifest.segments
         types, segment = _write_segment(draft, archive.manifest, checked, columns, floats)
@@ -211,7 +217,7 @@ def _write_segment(
     return types, replace(
         entry,
         files=draft.sealed(*names),
-        bounds=bounds_of(columns["bbox"]) if "bbox" in columns else None,
+        bounds=bounds_of(columns.get("bbox")),
         datetime=datetime_range(draft.folder / entry.items) if "datetime" in columns else None,
     )
 
@@ -269,10 +275,10 @@ def check_ids(ids: Any, id_type: str) -> Column:
             raise ValueError("every item needs an id, the first has none")
         return np.empty(0, object if id_type == "string" else np.int64)
     good = values.dtype.kind == "O" if id_type == "string" else values.dtype == np.int64
-    if not good or (values.dtype.kind == "O" and not all(isinstance(cell, str | None) for cell in values)):
+    if not good or (values.dtype.kind == "O" and not set(map(type, values)) <= {str, type(None)}):
         kind = type(values[0]).__name__
         raise TypeError(f"ids of this archive are of type {id_type}, got {kind}: convert them")
-    empty = np.ma.getmaskarray(values) if values.dtype != object else np.array([not cell for cell in values])
+    empty = np.ma.getmaskarray(values) if values.dtype != object else ~values.astype(bool)
     if empty.any():
         raise ValueError(f"every item needs an id, item {int(empty.argmax())} has none")
     return np.ma.getdata(values)
@@ -289,7 +295,7 @@ def _check_unique(ids: Column) -> None:
 def _check_text(columns: Mapping[str, Column]) -> None:
     """Refuse sources and captions that are not strings."""
     for name in ("source", "caption"):
-        if name in columns and not all(isinstance(value, str | None) for value in columns[name].tolist()):
+        if name in columns and not set(map(type, columns[name].tolist())) <= {str, type(None)}:
             raise ValueError(f"column {name} must hold strings: give other values another column")
 
 
@@ -331,5 +337,5 @@ def _keep_hasher(folder: Path, loaded: "CrossModalHasher", given: Any) -> Hasher
         shutil.copytree(given, target)
     else:
         loaded.save(target)
-    files = {file.name: sealed(file) for file in sorted(target.iterdir()) if file.is_file()}
+    files = {file.name: seal(file) for file in sorted(target.iterdir()) if file.is_file()}
     return HasherEntry(target.name, loaded.fingerprint, files)

@@ -1,0 +1,146 @@
+"""Columns of items → a GeoParquet 1.1 file, written by DuckDB; and the bounds of what is in it."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rshash.archive.columns import Column
+from rshash.archive.items import STANDARD, connect, name_of, one_line, quote
+from rshash.archive.manifest import Bounds
+from rshash.extras import require
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ROWS_A_GROUP = 16_384
+"""Rows a row group: small enough that a filter by place and month leaves most groups of an ordered file unread."""
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def write_items(path: Path, columns: Mapping[str, Column], known: Mapping[str, str]) -> dict[str, str]:
+    """Write columns as GeoParquet 1.1.
+
+    Args:
+        path: file to write.
+        columns: as `read_columns` gives them, at least ``id``.
+        known: columns the archive has → DuckDB type; the standard ones at least.
+
+    Returns:
+        Column → DuckDB type of the known columns and those that are new.
+
+    Raises:
+        ValueError: if a column has another type than before, or a datetime cannot be read.
+        OSError: if the disk does not take the file.
+    """
+    n_rows = len(columns["id"])
+    nested = any(isinstance(value, list | dict) for values in columns.values() for value in values[:1000].flat)
+    connection = connect(path.parent, sample=n_rows if nested else 1000)
+    given = {name: f"c{position}" for position, name in enumerate(columns)}
+    data = {"r": np.arange(n_rows)}  # a first column that is never an object: DuckDB takes the length from it
+    data |= {given[name]: values for name, values in columns.items() if name != "bbox"}
+    if "bbox" in columns:
+        data |= {side: np.ascontiguousarray(columns["bbox"][:, axis]) for axis, side in enumerate(SIDES)}
+    connection.register("given", data)
+    found = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE SELECT * FROM given").fetchall()}
+    types, selected = dict(known), []
+    for name in [*known, *(name for name in columns if name not in known)]:
+        if name == "bbox" and name in columns:
+            box = "{" + ", ".join(f"'{side}': {side}" for side in SIDES) + "}"
+            expression = f"CASE WHEN xmin IS NOT NULL THEN {box} END"
+        elif name == "datetime" and name in columns:
+            expression = f"{given[name]}::TIMESTAMPTZ"
+            if found[given[name]] == "VARCHAR":
+                _check_moments(connection, given[name], columns["id"])
+        elif name in columns:
+            types[name] = known.get(name, found[given[name]])
+            expression = f"{given[name]}::{types[name]}"
+            _check_type(connection, name, found[given[name]], types[name])
+        elif name in STANDARD:
+            expression = f"NULL::{known[name]}"
+        else:
+            continue
+        selected.append(f"{expression} AS {name_of(name)}")
+    copy_items(connection, f"SELECT {', '.join(selected)} FROM given", path, bounds_of(columns.get("bbox")))
+    return types
+
+
+def copy_items(connection: "DuckDBPyConnection", select: str, path: Path, bounds: Bounds | None) -> None:
+    """Write what a query gives as an items file.
+
+    Args:
+        connection: that may write there.
+        select: SQL that gives the columns in their order.
+        path: file to write.
+        bounds: of all footprints, for the metadata.
+
+    Raises:
+        OSError: if the disk does not take the file.
+    """
+    geometry: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": [],
+        "covering": {"bbox": {side: ["bbox", side] for side in SIDES}},
+    }
+    geometry |= {} if bounds is None else {"bbox": bounds}
+    geo = json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}})
+    with _writing(path):
+        connection.execute(
+            f"COPY ({select}) TO {quote(os.path.abspath(path))} (FORMAT parquet, COMPRESSION zstd, "
+            f"ROW_GROUP_SIZE {ROWS_A_GROUP}, KV_METADATA {{geo: {quote(geo)}}})"
+        )
+
+
+def _check_moments(connection: "DuckDBPyConnection", given: str, ids: Column) -> None:
+    """Refuse text that is no moment of the years 1 to 9999."""
+    bad = connection.execute(
+        f"SELECT r, {given} FROM given WHERE {given} IS NOT NULL AND (TRY_CAST({given} AS TIMESTAMPTZ) "
+        "BETWEEN '0001-01-01'::TIMESTAMPTZ AND '9999-12-31 23:59:59.999999'::TIMESTAMPTZ) IS NOT TRUE LIMIT 1"
+    ).fetchone()
+    if bad:
+        raise ValueError(
+            f"datetime of item {ids[bad[0]]!r} is {bad[1]!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
+        )
+
+
+def _check_type(connection: "DuckDBPyConnection", name: str, found: str, known: str) -> None:
+    """Refuse a column whose values would change when they become what the column is."""
+    row = connection.execute(f"SELECT can_cast_implicitly(NULL::{found}, NULL::{known})").fetchone()
+    if found != known and not (row and row[0]):
+        raise ValueError(
+            f"column {name} holds {found}, in this archive it is {known}: convert it, or give it another name"
+        )
+
+
+def bounds_of(boxes: NDArray[np.float64] | None) -> Bounds | None:
+    """Return the box around boxes (n, 4), None if there is none; where one crosses the antimeridian, all longitudes."""
+    if boxes is None or np.isnan(boxes).all():
+        return None
+    xmin, ymin, xmax, ymax = boxes.T
+    crosses = (xmin > xmax).any()
+    west, east = (-180.0, 180.0) if crosses else (float(np.fmin.reduce(xmin)), float(np.fmax.reduce(xmax)))
+    return west, float(np.fmin.reduce(ymin)), east, float(np.fmax.reduce(ymax))
+
+
+def datetime_range(path: Path) -> tuple[str, str] | None:
+    """Return the first and last moment of an items file, ISO 8601 in UTC; None if it has none."""
+    form = "strftime({}(datetime)::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')"
+    table = f"read_parquet({quote(os.path.abspath(path))})"
+    row = connect(path.parent).execute(f"SELECT {form.format('min')}, {form.format('max')} FROM {table}").fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors about writing into OSError."""
+    duckdb = require("duckdb", "archive")
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        raise OSError(f"{path} cannot be written: {one_line(error)}") from error

@@ -1,0 +1,130 @@
+"""Checking an archive: every byte against its checksum, every segment against what the format promises."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rshash.archive.items import connect, reading, union_sql
+from rshash.archive.manifest import MANIFEST, Manifest, SegmentEntry, read_manifest
+from rshash.archive.segment import Segment, open_segment
+from rshash.archive.store import Problem, damage
+
+if TYPE_CHECKING:
+    from rshash.archive.reader import Archive
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        path: the archive.
+        commit: the commit that was checked.
+        n_files: files that were read.
+        n_bytes: their size.
+        problems: in the order of the manifest; none if the archive is whole.
+    """
+
+    path: Path
+    commit: int
+    n_files: int
+    n_bytes: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        head = f"{self.path}: {self.n_files} files, {self.n_bytes:,} bytes at commit {self.commit}"
+        return "\n".join(
+            [f"{head}, {'whole' if self.ok else f'{len(self.problems)} damaged'}", *map(str, self.problems)]
+        )
+
+
+def verify(archive: "Archive") -> Report:
+    """Read every file of a snapshot and hold it against the manifest.
+
+    Checksums find every changed, cut or missing byte. Where they agree, segments are also checked for what the format
+    promises: as many items as codes, no bit beyond a code's width, ids that are unique and not missing.
+
+    Args:
+        archive: an open archive; one opened with ``damaged="skip"`` is checked whole, too.
+
+    Returns:
+        The report; it is not an error that something is damaged.
+    """
+    manifest, folder = archive.manifest, archive.path
+    found = list(_damaged_manifests(archive))
+    found += [problem for name, entry in manifest.files().items() for problem in damage(folder, name, entry)]
+    broken = {problem.file for problem in found}
+    segments: list[Segment] = []
+    first_row = 0
+    for entry in manifest.segments:
+        if not broken & entry.files.keys():
+            try:
+                segments.append(open_segment(folder, manifest, entry, first_row))
+                found += _broken_promises(manifest, entry, segments[-1])
+            except (OSError, ValueError) as error:
+                found.append(Problem(entry.codes, str(error)))
+        first_row += entry.n_rows
+    found += _repeated_ids(folder, manifest, segments)
+    files = manifest.files()
+    return Report(folder, manifest.commit, len(files) + 1, sum(e.n_bytes for e in files.values()), tuple(found))
+
+
+def _damaged_manifests(archive: "Archive") -> Iterator[Problem]:
+    """Yield a problem if a manifest of this commit does not read as the archive does."""
+    for name in (MANIFEST, archive.manifest.snapshot):
+        try:
+            manifest = read_manifest(archive.path, name)
+        except FileNotFoundError:
+            if name == MANIFEST:
+                yield Problem(name, "it is missing")
+        except (OSError, ValueError) as error:
+            yield Problem(name, str(error))
+        else:
+            if name != MANIFEST and manifest != archive.manifest:
+                yield Problem(name, f"it is of commit {manifest.commit}, not the same as {MANIFEST}")
+
+
+def _broken_promises(manifest: Manifest, entry: SegmentEntry, segment: Segment) -> Iterator[Problem]:
+    """Yield what a segment with the right bytes does against the format."""
+    pad_bits = 8 * segment.codes.shape[1] - manifest.n_bits
+    if pad_bits and (segment.codes[:, -1] & ((1 << pad_bits) - 1)).any():
+        yield Problem(entry.codes, f"codes have bits set behind bit {manifest.n_bits - 1}")
+    if segment.alive is not None:
+        n_alive = int(np.bitwise_count(segment.alive).sum())
+        if n_alive != segment.n_alive or segment.living().sum() != n_alive:
+            yield Problem(str(entry.alive), f"{n_alive} rows live, the manifest says {segment.n_alive}")
+    connection = connect(segment.items_path.parent)
+    table = union_sql([segment], manifest.columns)
+    try:
+        with reading([segment]):
+            row = connection.execute(f"SELECT count(*), count(id) FROM ({table})").fetchone()
+    except OSError as error:
+        yield Problem(entry.items, str(error))
+        return
+    if row != (segment.n_rows, segment.n_rows):
+        yield Problem(entry.items, f"it has {row} items and ids for {segment.n_rows} codes")
+
+
+def _repeated_ids(folder: Path, manifest: Manifest, segments: list[Segment]) -> Iterator[Problem]:
+    """Yield a problem if two living rows share an id."""
+    if not segments:
+        return
+    dead = [np.flatnonzero(~segment.living()) + segment.first_row for segment in segments]
+    connection = connect(folder)
+    connection.register("dead", {"row": np.concatenate(dead)})
+    living = f"SELECT id FROM ({union_sql(segments, manifest.columns)}) ANTI JOIN dead USING (row)"
+    try:
+        with reading(segments):
+            row = connection.execute(f"SELECT id FROM ({living}) GROUP BY id HAVING count(*) > 1 LIMIT 1").fetchone()
+    except OSError:
+        return  # said of its file already
+    if row is not None:
+        yield Problem(MANIFEST, f"id {row[0]!r} is of two living rows")
