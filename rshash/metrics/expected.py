@@ -53,7 +53,7 @@ def expected_precision_at_k(relevant_at: Any, items_at: Any, k: int) -> PerQuery
     array([0.75])
     """
     ties = _ties(relevant_at, items_at, k)
-    return divide((ties.share * ties.inside).sum(axis=1), np.minimum(k, ties.items.sum(axis=1)))
+    return divide((ties.share * ties.inside).sum(axis=1), np.minimum(k, ties.n_items))
 
 
 def expected_recall_at_k(relevant_at: Any, items_at: Any, k: int) -> PerQuery:
@@ -101,7 +101,7 @@ def expected_ndcg_at_k(relevant_at: Any, items_at: Any, k: int) -> PerQuery:
 
 @dataclass(frozen=True)
 class _Ties:
-    """The ties of Q rankings, each array (Q, n_distances).
+    """The ties of Q rankings that reach into the first k ranks, each array (Q, n_distances or fewer).
 
     Attributes:
         relevant: relevant items of the tie.
@@ -110,6 +110,7 @@ class _Ties:
         found: relevant items nearer than the tie.
         inside: places of the tie among the first k ranks.
         share: relevant / items, 0 for an empty tie.
+        n_items: (Q,) items in all, beyond these ties too.
         n_relevant: (Q,) relevant items in all.
         last: the last rank that counts in any ranking.
     """
@@ -120,6 +121,7 @@ class _Ties:
     found: Counts
     inside: Counts
     share: Reals
+    n_items: Counts
     n_relevant: Counts
     last: int
 
@@ -127,12 +129,22 @@ class _Ties:
 def _ties(relevant_at: Any, items_at: Any, k: int) -> _Ties:
     relevant, items = check_counts(relevant_at, items_at)
     check_k(k)
+    n_items, n_relevant = items.sum(axis=1), relevant.sum(axis=1)
+    last = min(k, int(n_items.max(initial=0)))
     nearer = items.cumsum(axis=1) - items
-    last = min(k, int(items.sum(axis=1).max(initial=0)))
-    inside = np.clip(k - nearer, 0, items)
-    found = relevant.cumsum(axis=1) - relevant
-    n_relevant = relevant.sum(axis=1)
-    return _Ties(relevant, items, np.minimum(nearer, last), found, inside, _ratio(relevant, items), n_relevant, last)
+    reached = slice(0, max(1, int((nearer < last).any(axis=0).sum())))  # nearer grows along a row
+    items, relevant, nearer = items[:, reached], relevant[:, reached], nearer[:, reached]
+    return _Ties(
+        relevant,
+        items,
+        before=np.minimum(nearer, last),
+        found=relevant.cumsum(axis=1) - relevant,
+        inside=np.clip(k - nearer, 0, items),
+        share=_ratio(relevant, items),
+        n_items=n_items,
+        n_relevant=n_relevant,
+        last=last,
+    )
 
 
 def check_counts(relevant_at: Any, items_at: Any) -> tuple[Counts, Counts]:
