@@ -97,7 +97,7 @@ def admit(
     if conditions:
         asked = [segment for segment in segments if conditions.may_match(segment)]
         outside = frozenset(segment.name for segment in segments) - {segment.name for segment in asked}
-        rows = find_rows(archive.connection, asked, archive.columns, conditions) if asked else np.empty(0, np.int64)
+        rows = find_rows(archive.database, asked, archive.columns, conditions) if asked else np.empty(0, np.int64)
         found.append(to_bitmaps(segments, rows))
     if ids is not None:
         found.append(to_bitmaps(segments, archive.rows_of(ids)))

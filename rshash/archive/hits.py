@@ -57,7 +57,7 @@ class ArchiveHits:
         """
         self._check_snapshot()
         column = {"id": self.archive.columns["id"]}
-        items = items_of(self.archive.connection, self.archive.segments, column, self.rows.ravel())
+        items = items_of(self.archive.database, self.archive.segments, column, self.rows.ravel())
         dtype = np.int64 if self.archive.manifest.id_type == "integer" else object
         return np.fromiter((item["id"] for item in items), dtype, len(items)).reshape(self.rows.shape)
 

@@ -93,8 +93,7 @@ def _is_open(end: Any) -> bool:
 def _period(end: Any) -> tuple[datetime, datetime]:
     """Return the first and the last moment of what one end of an interval names."""
     if isinstance(end, datetime):
-        moment = _in_utc(end, str(end))
-        return moment, moment
+        return (_in_utc(end, str(end)),) * 2
     if not isinstance(end, str):
         raise TypeError(f"datetime must be a string or a datetime.datetime, got {type(end).__name__} {end!r}")
     text = end.strip()
@@ -102,19 +101,15 @@ def _period(end: Any) -> tuple[datetime, datetime]:
     if found is None or (found["time"] is None and (found["fraction"] or found["zone"])):
         raise ValueError(f"datetime {text!r} cannot be read: {_GRAMMAR}")
     try:
-        if found["time"] is not None:
-            return _moment(text, found["fraction"] or "")
+        moment = None if found["time"] is None else datetime.fromisoformat(text.upper())
         year, month, day = int(found["year"]), int(found["month"] or 1), int(found["day"] or 1)
         first = datetime(year, month, day, tzinfo=UTC)
-        return first, _last_of(first, bool(found["month"]), bool(found["day"]))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"datetime {text!r} is no date of the calendar: {error}") from None
-
-
-def _moment(text: str, fraction: str) -> tuple[datetime, datetime]:
-    """Return a moment twice: its fraction of a second rounded up and rounded down to microseconds."""
-    moment = _in_utc(datetime.fromisoformat(text.upper()), text)  # leaves digits beyond the sixth out
-    return (moment + _TICK if fraction[6:].strip("0") else moment), moment
+    if moment is None:
+        return first, _last_of(first, bool(found["month"]), bool(found["day"]))
+    moment = _in_utc(moment, text)  # to the microsecond: digits beyond the sixth are left out
+    return (moment + _TICK if (found["fraction"] or "")[6:].strip("0") else moment), moment
 
 
 def _last_of(first: datetime, has_month: bool, has_day: bool) -> datetime:
@@ -127,6 +122,9 @@ def _last_of(first: datetime, has_month: bool, has_day: bool) -> datetime:
 def _in_utc(moment: datetime, text: str) -> datetime:
     """Return the moment in UTC; one without a zone is taken as UTC, and a warning says so."""
     if moment.tzinfo is None:
-        warnings.warn(f"datetime {text} has no zone: taken as UTC (write {text}Z)", UserWarning, stacklevel=5)
+        warnings.warn(f"datetime {text} has no zone: taken as UTC (write {text}Z)", UserWarning, stacklevel=7)
         return moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"datetime {text} is outside the years 1 to 9999 in UTC") from None

@@ -73,7 +73,8 @@ def union_sql(segments: Sequence[Segment], columns: Mapping[str, str]) -> str:
 
 def create_view(connection: "DuckDBPyConnection", segments: Sequence[Segment], columns: Mapping[str, str]) -> None:
     """Create the view ``items`` of `union_sql`."""
-    connection.execute(f"CREATE OR REPLACE VIEW items AS {union_sql(segments, columns)}")
+    with reading(segments):
+        connection.execute(f"CREATE OR REPLACE VIEW items AS {union_sql(segments, columns)}")
 
 
 def find_ids(connection: "DuckDBPyConnection", segments: Sequence[Segment], ids: Column) -> Rows:

@@ -68,7 +68,8 @@ class Archive:
         self.path = Path(path)
         self._damaged = damaged
         self._pin: int | None = None
-        self._connection: DuckDBPyConnection | None = None
+        self._database: DuckDBPyConnection | None = None
+        self._has_view = False
         self.manifest: Manifest
         self.segments: list[Segment]
         self.skipped: dict[str, str]
@@ -114,9 +115,9 @@ class Archive:
 
     def close(self) -> None:
         """Let the files of the snapshot go; arrays already taken from it stay valid."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._database is not None:
+            self._database.close()
+            self._database, self._has_view = None, False
         if self._pin is not None:
             unpin(self._pin)
             self._pin = None
@@ -164,19 +165,30 @@ class Archive:
         return sum(entry.n_rows for entry in self.manifest.segments)
 
     @property
-    def connection(self) -> "DuckDBPyConnection":
-        """A DuckDB that sees nothing but this snapshot: view ``items``, the global ``row`` and then the columns.
-
-        The view holds deleted rows, too; `Segment.alive` tells them. Opened at first use.
+    def database(self) -> "DuckDBPyConnection":
+        """A DuckDB that can read the files of this archive and nothing else; it has looked at none of them yet.
 
         Raises:
             ImportError: if duckdb is missing.
         """
-        if self._connection is None:
-            connection = connect(self.path)
-            create_view(connection, self.segments, self.columns)
-            self._connection = connection
-        return self._connection
+        if self._database is None:
+            self._database = connect(self.path)
+        return self._database
+
+    @property
+    def connection(self) -> "DuckDBPyConnection":
+        """The `database` with the view ``items``: the global ``row`` and then the columns, over all segments.
+
+        The view holds deleted rows, too; `Segment.alive` tells them. Made at first use.
+
+        Raises:
+            ImportError: if duckdb is missing.
+            OSError: if an items file cannot be read.
+        """
+        if not self._has_view:
+            create_view(self.database, self.segments, self.columns)
+            self._has_view = True
+        return self.database
 
     @cached_property
     def hasher(self) -> "CrossModalHasher":
@@ -224,7 +236,7 @@ class Archive:
         outside = wanted[(wanted < 0) | (wanted >= self.n_rows)]
         if len(outside):
             raise IndexError(f"row {outside[0]} is outside the archive's rows 0..{self.n_rows - 1}")
-        return items_of(self.connection, self.segments, self.columns, wanted)
+        return items_of(self.database, self.segments, self.columns, wanted)
 
     def items(self, ids: Sequence[str] | Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
         """Return the items of ids in their order; see `items_at`.
