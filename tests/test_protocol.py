@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +10,7 @@ from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import runner
 from rshash.protocol.pages import METHODS_TABLE, TABLE, update_page
-from rshash.protocol.perform import Settings
+from rshash.protocol.perform import Settings, perform
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
 from rshash.protocol.published import published
@@ -118,6 +118,17 @@ def test_a_run_is_the_same_as_training_and_evaluating_by_hand(comparison, scenes
     for way in ("i2t", "t2i"):
         for column in ("mAP@20", "DUCH mAP@20", "mAP", "expected R@5"):
             assert score(found, way, column) == report.scores[way][column]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_on_wrong_pairs(method, scenes, comparison):
+    folder, _ = comparison
+    known = {entry.name for entry in fields(METHODS[method].options)}
+    options = {name: value for name, value in {"epochs": 1, "hidden": 16}.items() if name in known}
+    run = Run("scenes-0", method, 8, noise=0.5, variant="tiny", options=options)
+    found = perform(run, scenes, SETTINGS, FeatureCache(folder / "cache"))
+    assert 0 <= score(found, "i2t", "mAP@5") <= 1
+    assert ("hamming" in found["scores"]) == METHODS[method].codes
 
 
 def test_the_official_split_gives_mean_recall_over_both_directions(comparison):
