@@ -1,9 +1,11 @@
-"""Peak memory of indexing N generated scenes: it should not grow with N.
+"""Peak memory and rate of ``rshash index``: memory should not grow with the number of images or chips.
 
-Each N runs in a process of its own, which does what ``rshash index`` does (render, encode, pack, append) with the
-encoders that need no weights and an untrained head.
+Each case runs in a process of its own, which reads files, encodes, packs and commits as ``rshash index`` does, with an
+untrained head. "in encoder" is the share of the time that the encoder was at work; "encoder alone" is its rate on the
+same pictures when they are in memory already; "again" is the second run, which finds nothing new.
 
-    python benchmarks/index_memory.py 1000 10000 100000
+    python benchmarks/index_memory.py 1000 5000
+    python benchmarks/index_memory.py 1000 --chips --size 256 --image-encoder efficientnet-lite0
 """
 
 import argparse
@@ -16,50 +18,113 @@ import tempfile
 import time
 from pathlib import Path
 
-from rshash.archive.reader import create_archive
-from rshash.archive.writer import append_blocks
-from rshash.data.scenes import generate_scenes
-from rshash.encoding import encode_rows
-from rshash.models.cache import FeatureCache
+import numpy as np
+
+from rshash.data.images import IMAGE_SUFFIXES
+from rshash.ingest.entry import Source
+from rshash.ingest.listing import FolderListing
+from rshash.ingest.pictures import PictureSource
+from rshash.ingest.run import ingest
 from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.hasher import CrossModalHasher
 from rshash.models.heads import HashHead
 
+SAMPLE = 256
+"""Pictures that the encoder alone is timed on."""
 
-def index_scenes(n_scenes: int, size: int) -> dict[str, float]:
-    """Index generated scenes once and return seconds, peak memory in MiB and the size of the codes in bytes."""
-    dims = load_image_encoder("small-cnn").dim, load_caption_encoder("bag-of-words").dim
-    hasher = CrossModalHasher(*(HashHead(dim, 64, 1024) for dim in dims), "small-cnn", "bag-of-words")
-    scenes = generate_scenes(n_scenes, size=size)
+
+def draw_images(folder: Path, n_images: int, size: int) -> None:
+    """Write JPEG images of smooth noise."""
+    from PIL import Image
+
+    for number in range(n_images):
+        coarse = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((size, size)).save(folder / f"{number:07}.jpg")
+
+
+def draw_scene(folder: Path, n_chips: int, size: int) -> None:
+    """Write one tiled 16-bit GeoTIFF that is cut into at least so many chips."""
+    import rasterio
+    from rasterio.transform import from_origin
+    from rasterio.windows import Window
+
+    across = int(np.ceil(np.sqrt(n_chips)))
+    down = -(-n_chips // across)
+    profile = {"count": 3, "dtype": "uint16", "tiled": True, "compress": "deflate", "crs": "EPSG:32632"}
+    profile |= {"width": across * size, "height": down * size, "transform": from_origin(5e5, 5.6e6, 10, 10)}
+    with rasterio.open(folder / "scene.tif", "w", driver="GTiff", **profile) as scene:
+        for number in range(across * down):
+            rng = np.random.default_rng(number)
+            values = np.repeat(np.repeat(rng.integers(1, 4000, (3, size // 8, size // 8)), 8, 1), 8, 2)
+            place = Window(number % across * size, number // across * size, size, size)
+            scene.write(values.astype(np.uint16), window=place)
+
+
+def source_of(folder: Path, chips: bool, size: int) -> Source:
+    """Return the source to index."""
+    if not chips:
+        return PictureSource(FolderListing(folder, IMAGE_SUFFIXES))
+    from rshash.ingest.scene import SCENE_SUFFIXES
+    from rshash.ingest.scenes import Cutting, SceneSource
+
+    return SceneSource(FolderListing(folder, SCENE_SUFFIXES), Cutting(size=size))
+
+
+def index_once(n_rows: int, chips: bool, size: int, encoder: str) -> dict[str, float]:
+    """Index so many images or chips, and again, and return rates and peak memory in MiB."""
+    dims = load_image_encoder(encoder).dim, load_caption_encoder("bag-of-words").dim
+    hasher = CrossModalHasher(*(HashHead(dim, 64, 1024) for dim in dims), encoder, "bag-of-words")
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        archive = create_archive(Path(folder) / "scenes.rshash", n_bits=64)
-        append_blocks(archive, encode_rows(hasher, scenes, "images", cache=FeatureCache(Path(folder) / "features")))
-        seconds = time.perf_counter() - start
-        n_bytes = archive.info()["code bytes"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {"scenes": n_scenes, "seconds": seconds, "peak MiB": peak, "code bytes": n_bytes}
+        inputs = Path(folder) / "inputs"
+        inputs.mkdir()
+        draw_scene(inputs, n_rows, size) if chips else draw_images(inputs, n_rows, size)
+        source = source_of(inputs, chips, size)
+        first = ingest(Path(folder) / "a.rshash", source, hasher)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+        again = ingest(Path(folder) / "a.rshash", source, hasher)
+        disk = sum(file.stat().st_size for file in (Path(folder) / "a.rshash").iterdir() if file.is_file())
+        pictures = [entry.read() for entry, _ in zip(source, range(SAMPLE), strict=False)]
+        hasher.encode_images(pictures[:32])
+        started = time.perf_counter()
+        hasher.encode_images(pictures)
+        alone = len(pictures) / (time.perf_counter() - started)
+    return {
+        "rows": first.rows,
+        "rate": first.added / first.seconds,
+        "share": first.encode_seconds / first.seconds,
+        "alone": alone,
+        "again": again.unchanged / again.seconds,
+        "peak": peak,
+        "disk": disk / first.rows,
+    }
 
 
 def main() -> None:
-    """Parse, run each size in its own process, print a table."""
+    """Parse, run each case in its own process, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("n_scenes", type=int, nargs="*", default=[1_000, 10_000])
-    parser.add_argument("--size", type=int, default=64, help="edge of a scene in pixels")
+    parser.add_argument("n_rows", type=int, nargs="*", default=[1_000, 10_000])
+    parser.add_argument("--chips", action="store_true", help="chips of one GeoTIFF instead of JPEG images")
+    parser.add_argument("--size", type=int, default=64, help="edge of an image or chip in pixels")
+    parser.add_argument("--image-encoder", default="small-cnn")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(index_scenes(arguments.n_scenes[0], arguments.size)))
+        print(json.dumps(index_once(arguments.n_rows[0], arguments.chips, arguments.size, arguments.image_encoder)))
         return
-    print(f"{platform.platform()}, Python {platform.python_version()}, scenes of {arguments.size} pixels")
-    print(f"{'scenes':>9} {'seconds':>9} {'scenes/s':>9} {'peak MiB':>9} {'code bytes':>11}")
-    for n_scenes in arguments.n_scenes:
-        command = [sys.executable, __file__, str(n_scenes), "--size", str(arguments.size), "--one"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        row = json.loads(done.stdout)
-        rate = row["scenes"] / row["seconds"]
+    what = f"{'chips' if arguments.chips else 'images'} of {arguments.size} pixels, {arguments.image_encoder}"
+    print(f"{platform.platform()}, Python {platform.python_version()}, {what}")
+    print(
+        f"{'rows':>9} {'rows/s':>8} {'in encoder':>11} {'encoder alone':>14} {'again rows/s':>13} {'peak MiB':>9} "
+        f"{'bytes/row':>10}"
+    )
+    for n_rows in arguments.n_rows:
+        words = ["--size", str(arguments.size), "--image-encoder", arguments.image_encoder]
+        words += ["--chips"] * arguments.chips
+        command = [sys.executable, __file__, str(n_rows), *words, "--one"]
+        row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         print(
-            f"{row['scenes']:>9,} {row['seconds']:>9.1f} {rate:>9.0f} {row['peak MiB']:>9.0f} {row['code bytes']:>11,}"
+            f"{row['rows']:>9,} {row['rate']:>8.0f} {row['share']:>11.0%} {row['alone']:>14.0f} {row['again']:>13.0f} "
+            f"{row['peak']:>9.0f} {row['disk']:>10.0f}"
         )
 
 

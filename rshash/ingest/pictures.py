@@ -1,5 +1,6 @@
 """Image files and caption data sets as sources: one row a picture, or one row a caption."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -92,7 +93,7 @@ class DatasetSource:
 
 def picture_entry(listed: Listed) -> Entry | BadInput:
     """Return the row of an image file; its ``source`` is the absolute path."""
-    source = str(listed.path.resolve())
+    source = os.path.abspath(listed.path)
     try:
         stamp = Stamp.of(listed.path)
     except OSError as error:

@@ -20,6 +20,7 @@ SCENE_SUFFIXES = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
 """Suffix of a scene's file → GDAL's driver for it. No other is tried: some follow references to other places."""
 
 _SAMPLE_SIDE = 1024  # pixels of a scene that percentiles are taken from, along each side
+_CACHE_BYTES = 128 << 20  # of decoded blocks, for all threads; GDAL would take a twentieth of the machine's memory
 _open_files = threading.local()
 
 
@@ -102,9 +103,10 @@ class Scene:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read (bands, H, W) values and where there is data (H, W): of a window, or of all at a smaller shape."""
         try:
-            source = _opened(self)
-            values = source.read(self._bands, window=place, out_shape=shape and (len(self._bands), *shape))
-            valid = source.dataset_mask(window=place, out_shape=shape) > 0
+            with require("rasterio", "raster").Env(GDAL_CACHEMAX=_CACHE_BYTES):
+                source = _opened(self)
+                values = source.read(self._bands, window=place, out_shape=shape and (len(self._bands), *shape))
+                valid = source.dataset_mask(window=place, out_shape=shape) > 0
         except require("rasterio.errors", "raster").RasterioError as error:
             raise BadImage(self.path, " ".join(str(error.__cause__ or error).split())) from None
         if values.dtype.kind == "f":
