@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rshash.archive import formats
 from rshash.archive.explain import Explanation
+from rshash.archive.interval import format_moment
 from rshash.archive.items import items_of
 from rshash.index.hits import Hits
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rshash.archive.reader import Archive
 
 Place = str | os.PathLike[str]
-TABLE_TEXT = 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +114,10 @@ class ArchiveHits:
         for hit in self.items():
             number = f"{hit['query']:>4}  " if self.n_queries > 1 else ""
             fine = f"  {hit['fine_distance']:>7.3f}" if "fine_distance" in hit else ""
-            about = " ".join(str(hit[name]) for name in ("datetime",) if name in hit)
-            caption = formats.caption_of(hit)
-            text = "  ".join(part for part in (about, caption) if part)
-            text = text if len(text) <= TABLE_TEXT else text[: TABLE_TEXT - 1] + "…"
-            lines.append(f"{number}{hit['rank']:>4}  distance {hit['distance']:>3}{fine}  {hit['id']}  {text}".rstrip())
+            when = format_moment(hit["datetime"]) if "datetime" in hit else ""
+            about = [" ".join(str(text).split()) for text in (hit["id"], when, formats.caption_of(hit))]
+            text = "  ".join(part for part in about if part)
+            lines.append(f"{number}{hit['rank']:>4}  distance {hit['distance']:>3}{fine}  {text}")
         return "\n".join(lines)
 
     def to_json(self, path: Place | None = None) -> str:
