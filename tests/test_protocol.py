@@ -9,7 +9,7 @@ from rshash.data.scenes import generate_scenes
 from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import runner
-from rshash.protocol.pages import METHODS_TABLE, TABLE, update_page
+from rshash.protocol.pages import METHODS_TABLE, TABLE, methods_markdown, update_page
 from rshash.protocol.perform import Settings, perform
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
@@ -216,6 +216,16 @@ def test_pictures_are_drawn_of_what_has_points(comparison, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     with pytest.raises(ValueError, match="no picture has two points"):
         plot_all(read_folder(folder, lambda run: run.split == "official"), tmp_path)
+
+
+def test_the_page_of_methods_shows_clean_and_noisiest_pairs():
+    runs = [Run("ucm", "duch", 64, noise=noise) for noise in (0.0, 0.2, 0.5)]
+    runs.append(Run("ucm", "duch", 64, variant="other"))
+    page = methods_markdown([record(run, **{"DUCH mAP@20": 0.9 - run.noise}) for run in runs])
+    head, _, *lines = page.splitlines()
+    assert "| code | ucm, here | ucm, noise 0.5, here | published |" in head
+    (line,) = (line for line in lines if line.startswith("| `duch`:"))
+    assert "| 0.900 / 0.900 | 0.400 / 0.400 | " in line
 
 
 def test_pages_are_filled_between_their_markers(tmp_path):

@@ -49,22 +49,25 @@ def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
     """Return a row for each method: supervision, losses, where its code is, our figures and the published ones.
 
     Args:
-        records: of a comparison; figures are of clean pairs, the papers' split seed and methods without a variant.
+        records: of a comparison; figures are of the papers' split seed, methods without a variant, clean pairs and the
+            noisiest ones that occur.
         n_bits: width of the codes.
     """
     shown = [
-        row
-        for row in rows_of(records)
-        if (row.split, row.noise, row.n_bits) == (f"duch {PAPER_SEED}", 0.0, n_bits) and not row.variant
+        row for row in rows_of(records) if (row.split, row.n_bits, row.variant) == (f"duch {PAPER_SEED}", n_bits, "")
     ]
-    data = list(dict.fromkeys(row.data for row in shown))
-    ours = [f"{name}, here" for name in data]
+    noisiest = max((row.noise for row in shown), default=0.0)
+    places = sorted({(row.data, row.noise) for row in shown if row.noise in (0.0, noisiest)})
+    ours = [f"{data}{f', noise {noise:g}' if noise else ''}, here" for data, noise in places]
     lines = [
         "| " + " | ".join(["method", "supervision", "losses", "code", *ours, "published"]) + " |",
-        "| " + " | ".join(["---"] * (5 + len(data))) + " |",
+        "| " + " | ".join(["---"] * (5 + len(places))) + " |",
     ]
     for name, method in METHODS.items():
-        figures = [_both_ways([row for row in shown if (row.data, row.method) == (place, name)]) for place in data]
+        figures = [
+            _both_ways([row for row in shown if (row.method, row.data, row.noise) == (name, *place)])
+            for place in places
+        ]
         codes = "" if method.codes else " (no codes: embeddings compared by cosine)"
         cells = [f"`{name}`: {method.paper}", method.supervision, (method.losses or "–") + codes, _code(name)]
         lines.append(f"| {' | '.join([*cells, *figures, _printed(name, n_bits)])} |")
@@ -99,7 +102,11 @@ def _printed(name: str, n_bits: int) -> str:
     if not known:
         noisy = [row for row in published() if (row.method, row.n_bits) == (name, n_bits)]
         known = [row for row in noisy if row.noise == max(other.noise for other in noisy)]
-    figures = [f"{row.data}{_conditions(row)} {row.i2t:.3f} / {row.t2i:.3f}" for row in known]
+    several = len({row.label for row in known}) > 1
+    figures = [
+        f"{row.label + ' ' if several else ''}{row.data}{_conditions(row)} {row.i2t:.3f} / {row.t2i:.3f}"
+        for row in known
+    ]
     return f"{', '.join(figures)} ({'; '.join(dict.fromkeys(row.source for row in known))})" if known else "not found"
 
 
