@@ -116,6 +116,7 @@ def look(folder: Path) -> None:
             codes = np.concatenate([segment.codes for segment in archive.segments] or [np.zeros((0, 4), np.uint8)])
             found = {rows[row]: codes[row].tolist() for row in np.flatnonzero(living).tolist()}
             assert len(found) == len(archive)
+            assert archive.verify().ok, str(archive.verify())
     (folder / "found.json").write_text(json.dumps(found))
 
 

@@ -286,6 +286,68 @@ def test_scenes_become_chips_with_places(hasher, tmp_path):
     assert counts(take(stretch=Stretch.parse("0:4000"))) == (0, 9, 0, 0, 1)
 
 
+def test_relaxed_codes_are_kept_where_asked(images, hasher, tmp_path):
+    take_in(tmp_path / "a.rshash", images, hasher, keep_relaxed=True)
+    draw(images / "new.png", 77)
+    os.utime(images / "4.png", ns=(5, 5))
+    assert counts(take_in(tmp_path / "a.rshash", images, hasher)) == (1, 0, 1, 9, 0)
+    with rshash.open(tmp_path / "a.rshash") as archive:
+        assert all(segment.relaxed is not None for segment in archive.segments)
+        (row,) = archive.rows_of(["4.png"]) - archive.segments[-1].first_row
+        expected = hasher.relax_images([np.asarray(Image.open(images / "4.png"))])[0]
+        assert np.abs(archive.segments[-1].relaxed[row] - expected).max() < 1e-3
+    with pytest.raises(ValueError, match="keeps relaxed codes: index into another archive"):
+        take_in(tmp_path / "a.rshash", images, hasher, keep_relaxed=False)
+
+
+def test_small_segments_are_merged_where_they_add_up(images, hasher, tmp_path):
+    take_in(tmp_path / "a.rshash", images, hasher, commit_rows=1)
+    with rshash.open(tmp_path / "a.rshash") as archive:
+        assert [segment.n_rows for segment in archive.segments] == [10]
+    for number in range(20, 22):
+        draw(images / f"{number}.png", number)
+    take_in(tmp_path / "a.rshash", images, hasher, commit_rows=1)
+    with rshash.open(tmp_path / "a.rshash") as archive:
+        assert [segment.n_rows for segment in archive.segments] == [10, 1, 1]
+    assert codes_by_id(tmp_path / "a.rshash") == encoded_one_by_one(hasher, images)
+
+
+def test_a_hasher_with_several_views_is_followed(images, tmp_path):
+    plain = make_hasher()
+    heads = plain.image_head, plain.caption_head
+    hasher = CrossModalHasher(*heads, "small-cnn", "bag-of-words", image_views=("original", "flip"))
+    cache = FeatureCache(tmp_path / "cache")
+    for name in ("a.rshash", "b.rshash"):
+        take_in(tmp_path / name, images, hasher, cache=cache)
+        assert codes_by_id(tmp_path / name) == encoded_one_by_one(hasher, images)
+
+
+def test_another_writer_is_waited_for(images, hasher, tmp_path, monkeypatch):
+    import threading
+
+    from rshash.archive.lock import write_lock
+
+    take_in(tmp_path / "a.rshash", images, hasher)
+    draw(images / "new.png", 77)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with write_lock(tmp_path / "a.rshash"):
+            held.set()
+            done.wait(0.3)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    assert counts(take_in(tmp_path / "a.rshash", images, hasher)) == (1, 0, 0, 10, 0)
+    other.join()
+    with write_lock(tmp_path / "a.rshash"):
+        draw(images / "newer.png", 78)
+        monkeypatch.setattr("rshash.ingest.commit.WAIT_SECONDS", 0.0)
+        with pytest.raises(BlockingIOError, match="is being written by"):
+            take_in(tmp_path / "a.rshash", images, hasher)
+
+
 def test_commits_come_by_rows_and_seconds(images, hasher, tmp_path):
     take_in(tmp_path / "a.rshash", images, hasher, commit_rows=4)
     with rshash.open(tmp_path / "a.rshash") as archive:

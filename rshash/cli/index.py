@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 @source_options
 @click.option("-o", "--output", type=options.OUTPUT, required=True, help="Archive to make or to add to.")
 @click.option("--overwrite", is_flag=True, help="Drop what an archive of that name holds, and start anew.")
+@click.option(
+    "--relaxed/--no-relaxed",
+    default=None,
+    help="Keep relaxed codes as float16 for re-ranking, 2 bytes a bit.  [default: as the archive does, else no]",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first bad input; what came before it stays.")
 @click.option("--report", type=options.OUTPUT_FILE, help="Write counts and every bad input with its reason as JSON.")
 @click.option(
@@ -50,6 +55,7 @@ def command(
     source: SourceOptions,
     output: Path,
     overwrite: bool,
+    relaxed: bool | None,
     strict: bool,
     report: Path | None,
     commit_seconds: float,
@@ -97,6 +103,7 @@ def command(
         rows,
         hasher,
         cache=options.open_cache(cache_folder) if cached else None,
+        keep_relaxed=relaxed,
         strict=strict,
         commit_seconds=commit_seconds,
         n_threads=threads,

@@ -4,15 +4,21 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rshash.archive.reader import Archive
 from rshash.codes import Codes
 
+Relaxed = NDArray[np.floating[Any]]
+
 WAIT_SECONDS = 60.0
 """How long a commit waits for another writer to be done."""
 
-FEW_SEGMENTS = 8
-"""As many segments as this cost a search nothing to speak of; more are merged."""
+FEW_SEGMENTS, MANY_SEGMENTS = 8, 64
+"""`Committer.merge` leaves few segments alone, and suffers no more than many however large the archive."""
+
+SMALL_SHARE = 0.25
+"""Between few and many, segments are merged when those beside the largest hold this share of the rows."""
 
 
 class Committer:
@@ -22,16 +28,18 @@ class Committer:
         archive: an open archive.
         rows: commit as soon as this many wait.
         seconds: commit as soon as a row has waited this long and another comes.
+        keep_relaxed: whether relaxed codes go into the archive, too.
     """
 
-    def __init__(self, archive: Archive, rows: int, seconds: float) -> None:
-        self._archive, self._rows, self._seconds = archive, rows, seconds
+    def __init__(self, archive: Archive, rows: int, seconds: float, keep_relaxed: bool) -> None:
+        self._archive, self._rows, self._seconds, self._keep_relaxed = archive, rows, seconds, keep_relaxed
         self._codes: list[Codes] = []
+        self._relaxed: list[Relaxed] = []
         self._items: list[dict[str, Any]] = []
         self._first = 0.0
 
-    def add(self, code: Codes, item: dict[str, Any]) -> None:
-        """Add a row, (n_bytes,) uint8 and its item.
+    def add(self, code: Codes, relaxed: Relaxed | None, item: dict[str, Any]) -> None:
+        """Add a row: its code (n_bytes,) uint8, its relaxed code (n_bits,) where such are kept, and its item.
 
         Raises:
             ValueError, OSError: as `Archive.append`, if it is time to commit.
@@ -41,6 +49,8 @@ class Committer:
             self._first = now
         self._codes.append(code)
         self._items.append(item)
+        if self._keep_relaxed and relaxed is not None:
+            self._relaxed.append(relaxed.astype(np.float16))
         if len(self._items) >= self._rows or now - self._first >= self._seconds:
             self.commit()
 
@@ -50,11 +60,13 @@ class Committer:
         Raises:
             ValueError, OSError: as `Archive.append`.
         """
-        codes, items, self._codes, self._items = self._codes, self._items, [], []
+        codes, relaxed, items = self._codes, self._relaxed, self._items
+        self._codes, self._relaxed, self._items = [], [], []
         deadline = time.monotonic() + WAIT_SECONDS
         while items:
             try:
-                self._archive.append(np.stack(codes), items, on_duplicate="replace")
+                floats = np.stack(relaxed) if self._keep_relaxed else None
+                self._archive.append(np.stack(codes), items, floats, on_duplicate="replace")
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
@@ -62,4 +74,13 @@ class Committer:
                 time.sleep(0.1)
 
     def merge(self) -> None:
-        """Merge segments where there are more than a few."""
+        """Merge segments where there are many, or more than a few whose small ones add up: each row is then rewritten
+        a few times over the life of an archive, not at every run.
+
+        Raises:
+            OSError: as `Archive.compact`.
+        """
+        n_rows = [segment.n_rows for segment in self._archive.segments]
+        worthwhile = sum(n_rows) - max(n_rows, default=0) >= SMALL_SHARE * sum(n_rows)
+        if len(n_rows) > (FEW_SEGMENTS if worthwhile else MANY_SEGMENTS):
+            self._archive.compact()

@@ -1,4 +1,4 @@
-"""Contents of entries in, packed codes out; features may come from a cache."""
+"""Contents of entries in, relaxed codes out; features may come from a cache."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.codes import Codes, pack_codes
 from rshash.data.images import BadImage
 from rshash.data.views import IMAGE_VIEWS
 from rshash.ingest.entry import Content, Entry
@@ -87,20 +86,19 @@ class Encoder:
         except (ValueError, OSError) as error:
             return Reading(entry, fault=error.reason if isinstance(error, BadImage) else str(error))
 
-    def encode(self, readings: Sequence[Reading]) -> tuple[Codes, NDArray[np.bool_]]:
+    def encode(self, readings: Sequence[Reading]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Encode readings without fault.
 
         Returns:
-            codes (n, n_bytes) uint8, and good (n,) bool: false where the encoder gave numbers that are not finite; such
-            codes are zero.
+            relaxed codes (n, n_bits) float32, and good (n,) bool: false where the encoder gave numbers that are not
+            finite; such a row is of no use.
         """
         started = perf_counter()
         features = [view.features(readings) for view in self._views]  # each (n, dim)
         good = np.all([np.isfinite(of_view).all(axis=1) for of_view in features], axis=0)
-        codes = pack_codes(self._relax(*(np.where(good[:, None], of_view, 0) for of_view in features)))
-        codes[~good] = 0
+        relaxed = self._relax(*(np.where(good[:, None], of_view, 0) for of_view in features))
         self.seconds += perf_counter() - started
-        return codes, good
+        return relaxed, good
 
     def finish(self) -> None:
         """Write to the cache what is not there yet."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rshash.archive.items import are_alive
 from rshash.archive.reader import Archive
@@ -21,7 +22,7 @@ LEDGER = ("source", "file_bytes", "file_modified_ns", "file_digest", "recipe", "
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the archive holds under an id: the values of `LEDGER` and the code."""
+    """What the archive holds under an id: the values of `LEDGER`, the code, and the relaxed code if it keeps them."""
 
     source: str | None
     stamp: Stamp | None
@@ -29,6 +30,7 @@ class Known:
     recipe: str | None
     item_digest: str | None
     code: Codes
+    relaxed: NDArray[np.float16] | None
 
 
 Verdict = Literal["new", "changed", "described", "same"]
@@ -58,7 +60,7 @@ def look_up(archive: Archive, entries: Sequence[Entry]) -> list[Known | None]:
         if lives:
             position, row, source, n_bytes, modified_ns, digest, recipe, item_digest = values
             stamp = None if n_bytes is None or modified_ns is None else Stamp(n_bytes, modified_ns)
-            found[position] = Known(source, stamp, digest, recipe, item_digest, _code(archive, row))
+            found[position] = Known(source, stamp, digest, recipe, item_digest, *_code(archive, row))
     return found
 
 
@@ -102,9 +104,8 @@ def item_of(entry: Entry, digest: str) -> dict[str, Any]:
     }
 
 
-def _code(archive: Archive, row: int) -> Codes:
-    """Return a copy of the code of a global row."""
-    for segment in archive.segments:
-        if row < segment.first_row + segment.n_rows:
-            return np.array(segment.codes[row - segment.first_row])
-    raise IndexError(f"row {row} is outside the archive")
+def _code(archive: Archive, row: int) -> tuple[Codes, NDArray[np.float16] | None]:
+    """Return copies of the code and the relaxed code of a global row."""
+    segment = next(segment for segment in archive.segments if row < segment.first_row + segment.n_rows)
+    local = row - segment.first_row
+    return np.array(segment.codes[local]), None if segment.relaxed is None else np.array(segment.relaxed[local])

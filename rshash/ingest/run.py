@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from rshash.archive.reader import Archive, create_archive, open_archive
+from rshash.codes import pack_codes
 from rshash.ingest.commit import Committer
 from rshash.ingest.encode import Encoder, Reading
 from rshash.ingest.entry import BadInput, Entry, Source
@@ -32,6 +32,7 @@ def ingest(
     hasher: CrossModalHasher,
     *,
     cache: FeatureCache | None = None,
+    keep_relaxed: bool | None = None,
     strict: bool = False,
     commit_rows: int = COMMIT_ROWS,
     commit_seconds: float = COMMIT_SECONDS,
@@ -48,6 +49,7 @@ def ingest(
         source: rows that should be.
         hasher: encodes them; of an archive that is there it must be the archive's own.
         cache: where features are looked up and kept; None keeps none.
+        keep_relaxed: keep relaxed codes for re-ranking, 2 bytes a bit; None does as the archive does.
         strict: stop at the first bad input, keeping what was done before it, instead of reporting it.
         commit_rows: commit at least this often.
         commit_seconds: commit at least this often, once there are rows.
@@ -75,7 +77,7 @@ def ingest(
         tqdm(total=n_rows, desc=source.name, unit="row", disable=None if progress else True) as bar,
     ):
         encoder = Encoder(hasher, source.kind, cache)
-        committer = Committer(archive, commit_rows, commit_seconds)
+        committer = Committer(archive, commit_rows, commit_seconds, _keeps_relaxed(archive, keep_relaxed))
         run = _Run(archive, source, encoder, committer, report, bar, strict)
         try:
             run.encode(read_ahead(run.to_read(), encoder.read, reading_threads, lambda reading: reading.n_bytes))
@@ -116,6 +118,16 @@ def open_for(path: str | os.PathLike[str], source: Source, hasher: CrossModalHas
     return archive
 
 
+def _keeps_relaxed(archive: Archive, wanted: bool | None) -> bool:
+    """Return whether relaxed codes are kept: all rows of an archive have them or none."""
+    if not archive.segments:
+        return bool(wanted)
+    kept = archive.segments[0].relaxed is not None
+    if wanted is not None and wanted != kept:
+        raise ValueError(f"{archive.path} keeps {'' if kept else 'no '}relaxed codes: index into another archive")
+    return kept
+
+
 class _Run:
     """One run: the steps of `ingest` and the tally they share."""
 
@@ -152,7 +164,7 @@ class _Run:
                     n_same += 1
                 elif verdict == "described" and known is not None:
                     self._report.described += 1
-                    self._committer.add(known.code, item_of(entry, known.digest or ""))
+                    self._committer.add(known.code, known.relaxed, item_of(entry, known.digest or ""))
                     self._bar.update()
                 else:
                     if verdict == "changed":
@@ -165,8 +177,9 @@ class _Run:
         """Encode what was read and hand it to the committer."""
         good = (reading for reading in readings if self._usable(reading))
         for block in blocks(good, _ENCODED):
-            codes, finite = self._encoder.encode(block)
-            for reading, code, is_finite in zip(block, codes, finite, strict=True):
+            relaxed, finite = self._encoder.encode(block)
+            codes = pack_codes(relaxed)
+            for reading, code, floats, is_finite in zip(block, codes, relaxed, finite, strict=True):
                 entry = reading.entry
                 if not is_finite:
                     self._refuse(BadInput(entry.id, str(entry.source), "the encoder gives numbers that are not finite"))
@@ -176,7 +189,7 @@ class _Run:
                     self._report.replaced += 1
                 else:
                     self._report.added += 1
-                self._committer.add(np.array(code), item_of(entry, reading.digest))
+                self._committer.add(code, floats, item_of(entry, reading.digest))
                 self._bar.update()
 
     def _usable(self, reading: Reading) -> bool:
