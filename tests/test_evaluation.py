@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import naive_metrics
+from rshash.cli import main
 from rshash.codes import pack_codes
 from rshash.data.dataset import CaptionDataset
 from rshash.evaluation import EXPECTED, METRICS, WITHIN, Side, evaluate, measure, one_caption_each
@@ -263,3 +265,15 @@ def test_one_caption_each_is_the_draw_of_duch():
     assert one_caption_each(full).captions == tuple(("abcde"[pick],) for pick in duch_caption_choice([5] * 6))
     mixed = CaptionDataset("mixed", ["x", "y"], [(), ("only",)])
     assert one_caption_each(mixed).captions == ((), ("only",))
+
+
+def test_the_command_ranks_relaxed_codes_and_counts_balls(trained):
+    data = f"--captions {trained}/scenes/captions.json --images {trained}/scenes/images --cache {trained}/cache"
+    words = f"evaluate --hasher {trained}/a.hasher {data} -k 5 --radius 3 -q --json".split()
+    packed, relaxed = (
+        json.loads(CliRunner().invoke(main, [*words, "--ranking", ranking]).stdout) for ranking in ("hamming", "cosine")
+    )
+    assert 0 <= packed["scores"]["i2t"]["empty within 3"] <= 1
+    assert "empty within 3" not in relaxed["scores"]["i2t"]
+    assert relaxed["protocol"]["ranking"] == "cosine"
+    assert relaxed["scores"]["i2t"]["expected mAP@5"] > 0

@@ -36,6 +36,14 @@ from rshash.cli import options
     show_default=True,
     help="One caption an image (drawn as DUCH does) or all of them.",
 )
+@click.option("--radius", "radii", type=int, multiple=True, default=(2,), show_default=True, help="Of Hamming balls.")
+@click.option(
+    "--ranking",
+    type=click.Choice(["hamming", "cosine"]),
+    default="hamming",
+    show_default=True,
+    help="cosine: rank the relaxed codes, to see what their signs cost.",
+)
 @click.option("-o", "--output", type=options.OUTPUT_FILE, help="Also write the report as JSON to this file.")
 @options.cache
 @options.device
@@ -50,6 +58,8 @@ def command(
     directions: tuple[str, ...],
     relevance: str | None,
     use_captions: str,
+    radii: tuple[int, ...],
+    ranking: str,
     output: Path | None,
     cache_folder: Path | None,
     device: str,
@@ -59,7 +69,8 @@ def command(
     """Measure a hasher on the query and database halves of a captioned data set.
 
     Three different numbers are called mAP@k in the literature; each has its own column. mAP@k counts hits inside rank k
-    only, DUCH mAP@k the first k relevant items wherever they rank, DJSRH mAP@k divides by the relevant hits found.
+    only, DUCH mAP@k the first k relevant items wherever they rank, DJSRH mAP@k divides by the relevant hits found. Ties
+    are broken by row; columns called expected are means over all orders within ties.
 
     \b
     Examples:
@@ -86,6 +97,8 @@ def command(
         ks=ks,
         relevance=relevance,
         captions=use_captions,
+        radii=radii,
+        ranking=ranking,
         cache=options.open_cache(cache_folder),
         progress=not quiet,
     )

@@ -21,14 +21,16 @@ Line = tuple[str, list[float], list[float], list[float]]
 """Name, places, heights and half widths of the band around them."""
 
 
-def plot_all(records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20", n_bits: int = 64) -> list[Path]:
+def plot_all(
+    records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20", n_bits: int | None = None
+) -> list[Path]:
     """Draw every picture that the records have enough points for.
 
     Args:
         records: of a comparison; those of the DUCH split are drawn.
         folder: made where it is missing.
         metric: column that is drawn against bits and noise.
-        n_bits: width of the codes in pictures that are of one width.
+        n_bits: width of the codes in pictures that are of one width; None takes 64, or the widest if none has 64.
 
     Returns:
         The files: for each data set and group of split seeds ``bits-…``, ``noise-…``, ``precision-…``, ``recall-…``.
@@ -40,6 +42,9 @@ def plot_all(records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20
     """
     require("matplotlib.figure", "bench")
     rows = [row for row in rows_of(records) if row.split.startswith("duch")]
+    widths = {row.n_bits for row in rows}
+    if n_bits is None:
+        n_bits = 64 if 64 in widths else max(widths, default=64)
     drawn = []
     for (data, split), group in groupby(rows, key=lambda row: (row.data, row.split)):
         here = list(group)
