@@ -148,6 +148,15 @@ def test_queries_without_relevant_items_are_counted():
     assert set(scores.values()) == {0.0}
 
 
+def test_scores_do_not_depend_on_the_size_of_a_block(monkeypatch):
+    queries, database = some_side(11, seed=13), some_side(40, seed=14)
+    whole = measure(queries, database, same_modality=True)
+    monkeypatch.setattr("rshash.evaluation.measure.BLOCK_RANKS", 80)  # two queries at once
+    parts = measure(queries, database, same_modality=True)
+    assert parts[0] == pytest.approx(whole[0])
+    assert parts[1] == whole[1]
+
+
 class SignHasher:
     """Codes that are told by the name of the image and the words of the caption: a hasher whose answers are known."""
 
