@@ -10,7 +10,7 @@ from rshash.codes import pack_codes
 from rshash.data.dataset import CaptionDataset
 from rshash.evaluation import EXPECTED, METRICS, WITHIN, Side, evaluate, measure, one_caption_each
 from rshash.evaluation.halves import duplicates
-from rshash.evaluation.measure import QUERIES_AT_ONCE
+from rshash.evaluation.rankings import QUERIES_AT_ONCE
 
 
 def some_side(n, seed, n_classes=4, n_bits=6):
@@ -151,7 +151,7 @@ def test_queries_without_relevant_items_are_counted():
 def test_scores_do_not_depend_on_the_size_of_a_block(monkeypatch):
     queries, database = some_side(11, seed=13), some_side(40, seed=14)
     whole = measure(queries, database, same_modality=True)
-    monkeypatch.setattr("rshash.evaluation.measure.BLOCK_RANKS", 80)  # two queries at once
+    monkeypatch.setattr("rshash.evaluation.rankings.BLOCK_RANKS", 80)  # two queries at once
     parts = measure(queries, database, same_modality=True)
     assert parts[0] == pytest.approx(whole[0])
     assert parts[1] == whole[1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rshash.evaluation.measure import Side, measure
+from rshash.evaluation.rankings import Side, measure
 from rshash.evaluation.report import Report
 from rshash.names import unknown_name
 
