@@ -284,6 +284,10 @@ def test_scenes_become_chips_with_places(hasher, tmp_path):
     again = take()
     assert (counts(again), again.empty) == ((0, 0, 0, 9, 1), 3)
     assert counts(take(stretch=Stretch.parse("0:4000"))) == (0, 9, 0, 0, 1)
+    with rasterio.open(tmp_path / "scenes" / "a.tif", "r+") as scene:
+        scene.write(np.zeros((3, 32, 128), np.uint16), window=((0, 32), (0, 128)))
+    emptied = take(stretch=Stretch.parse("0:4000"))
+    assert (counts(emptied), emptied.empty, emptied.rows) == ((0, 6, 0, 0, 1), 6, 6)
 
 
 def test_relaxed_codes_are_kept_where_asked(images, hasher, tmp_path):

@@ -157,6 +157,26 @@ def test_a_table_names_its_bad_rows_and_goes_on(tmp_path):
         assert part in reason
 
 
+def test_a_table_may_shout_and_mix_types(tmp_path):
+    select = (
+        "SELECT 'a' AS Path, 8.5 AS LON, 49.5 AS LAT, 7 AS Caption, 1.5::DECIMAL(4, 2) AS price, "
+        "'5c1f0a52-7b0a-4c1e-9a55-3d6f3b6c2a11'::UUID AS ID, NULL AS nothing, "
+        "TIMESTAMPTZ '2024-05-01 00:00:00Z' AS seen"
+    )
+    (row,) = TableListing(write_table(tmp_path / "t.parquet", select))
+    assert row.id == "5c1f0a52-7b0a-4c1e-9a55-3d6f3b6c2a11"
+    assert row.columns == {
+        "bbox": (8.5, 49.5, 8.5, 49.5), "caption": "7", "price": 1.5, "seen": datetime(2024, 5, 1),
+    }  # fmt: skip
+
+
+def test_an_id_may_be_missing_but_not_come_twice(tmp_path):
+    select = "SELECT * FROM (VALUES ('a', 'x'), (NULL, 'a'), (NULL, 'c')) t(id, path)"
+    first, second, third = TableListing(write_table(tmp_path / "t.parquet", select))
+    assert (first.id, third.id) == ("a", "c")
+    assert "id that came before" in second.reason
+
+
 def test_a_table_of_many_rows_is_read_in_pieces(tmp_path):
     select = "SELECT 'i' || range || '.png' AS path, range AS number FROM range(10000)"
     rows = list(TableListing(write_table(tmp_path / "t.parquet", select)))

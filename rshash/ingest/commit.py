@@ -1,6 +1,7 @@
 """Encoded rows in, commits of an archive out: every so many rows or seconds."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Committer:
         self._codes: list[Codes] = []
         self._relaxed: list[Relaxed] = []
         self._items: list[dict[str, Any]] = []
+        self._removed: list[str] = []
         self._first = 0.0
 
     def add(self, code: Codes, relaxed: Relaxed | None, item: dict[str, Any]) -> None:
@@ -44,15 +46,16 @@ class Committer:
         Raises:
             ValueError, OSError: as `Archive.append`, if it is time to commit.
         """
-        now = time.monotonic()
-        if not self._items:
-            self._first = now
         self._codes.append(code)
         self._items.append(item)
         if self._keep_relaxed and relaxed is not None:
             self._relaxed.append(relaxed.astype(np.float16))
-        if len(self._items) >= self._rows or now - self._first >= self._seconds:
-            self.commit()
+        self._commit_if_due()
+
+    def remove(self, id: str) -> None:
+        """Delete a row with the next commit."""
+        self._removed.append(id)
+        self._commit_if_due()
 
     def commit(self) -> None:
         """Commit what waits; it waits no longer, whether that succeeds or not.
@@ -60,18 +63,21 @@ class Committer:
         Raises:
             ValueError, OSError: as `Archive.append`.
         """
-        codes, relaxed, items = self._codes, self._relaxed, self._items
-        self._codes, self._relaxed, self._items = [], [], []
-        deadline = time.monotonic() + WAIT_SECONDS
-        while items:
-            try:
-                floats = np.stack(relaxed) if self._keep_relaxed else None
-                self._archive.append(np.stack(codes), items, floats, on_duplicate="replace")
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        codes, relaxed, items, removed = self._codes, self._relaxed, self._items, self._removed
+        self._codes, self._relaxed, self._items, self._removed = [], [], [], []
+        if items:
+            floats = np.stack(relaxed) if self._keep_relaxed else None
+            _patiently(lambda: self._archive.append(np.stack(codes), items, floats, on_duplicate="replace"))
+        if removed:
+            _patiently(lambda: self._archive.delete(removed))
+
+    def _commit_if_due(self) -> None:
+        now = time.monotonic()
+        n_waiting = len(self._items) + len(self._removed)
+        if n_waiting == 1:
+            self._first = now
+        if n_waiting >= self._rows or now - self._first >= self._seconds:
+            self.commit()
 
     def merge(self) -> None:
         """Merge segments where there are many, or more than a few whose small ones add up: each row is then rewritten
@@ -83,4 +89,17 @@ class Committer:
         n_rows = [segment.n_rows for segment in self._archive.segments]
         worthwhile = sum(n_rows) - max(n_rows, default=0) >= SMALL_SHARE * sum(n_rows)
         if len(n_rows) > (FEW_SEGMENTS if worthwhile else MANY_SEGMENTS):
-            self._archive.compact()
+            _patiently(self._archive.compact)
+
+
+def _patiently(change: Callable[[], object]) -> None:
+    """Make a change, waiting a while for another writer."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            change()
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

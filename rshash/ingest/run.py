@@ -196,6 +196,9 @@ class _Run:
         if reading.empty:
             self._report.empty += 1
             self._leave_out(1)
+            if reading.entry.id in self._replacing:  # it had data when the archive took it in
+                self._replacing.discard(reading.entry.id)
+                self._committer.remove(reading.entry.id)
         elif reading.fault is not None:
             self._refuse(BadInput(reading.entry.id, str(reading.entry.source), reading.fault))
         return not reading.empty and reading.fault is None

@@ -18,6 +18,7 @@ _READERS = {
     ".csv": "read_csv(?, header = true, sample_size = -1)",
     ".tsv": "read_csv(?, header = true, sample_size = -1, delim = '\\t')",
 }
+_UNDERSTOOD = ("path", "id", "datetime", "caption", *PLACE_COLUMNS)
 _AS_TEXT = ("UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", "HUGEINT", "UHUGEINT", "UBIGINT")
 _RESERVED = (
     "source",
@@ -38,7 +39,7 @@ class TableListing:
 
     Columns: ``path`` (below ``folder``), and as wanted ``id`` (else the path is it), a place (``lon`` and ``lat``,
     ``bbox``, ``xmin``, ``ymin``, ``xmax``, ``ymax``, or ``geometry`` as WKB or WKT; longitude and latitude in
-    degrees), ``datetime`` (naive is UTC), ``caption``. Others are kept as they are.
+    degrees), ``datetime`` (naive is UTC), ``caption``, in any case. Others are kept as they are.
 
     Args:
         table: Parquet, GeoParquet or CSV with a header, told by its suffix. Read by DuckDB a few thousand rows at a
@@ -64,8 +65,8 @@ class TableListing:
             raise FileNotFoundError(f"{table} is no file: give a Parquet or CSV table")
         self._connection = require("duckdb", "archive").connect()
         types = {name: str(type) for name, type, *_ in self._select("*", "LIMIT 0").description}
-        self._columns = list(types)
-        self._wanted = ", ".join(_selected(name, types[name]) for name in self._columns)
+        self._columns = [name.casefold() if name.casefold() in _UNDERSTOOD else name for name in types]
+        self._wanted = ", ".join(_selected(name, type) for name, type in types.items())
         if "path" not in self._columns:
             raise ValueError(f"{table} has no column path, which names each image; it has {', '.join(self._columns)}")
         if taken := [name for name in self._columns if name in _RESERVED]:
@@ -129,8 +130,8 @@ class TableListing:
     @cached_property
     def _doubles(self) -> set[str]:
         """Ids that several rows have."""
-        id = "id" if "id" in self._columns else "path"
-        rows = self._select(f"{id}::VARCHAR AS name", "GROUP BY name HAVING count(*) > 1")
+        id = "coalesce(id::VARCHAR, path)" if "id" in self._columns else "path"
+        rows = self._select(f"{id} AS name", "GROUP BY 1 HAVING count(*) > 1")
         return {name for (name,) in rows.fetchall()}
 
 
@@ -139,8 +140,8 @@ def _selected(name: str, type: str) -> str:
     quoted = '"' + name.replace('"', '""') + '"'
     if type == "TIMESTAMP WITH TIME ZONE":  # handed over only where pytz is installed; in UTC without a zone always
         return f"make_timestamp(epoch_us({quoted}))"
-    if name == "geometry" and type == "VARCHAR":
+    if name.casefold() == "geometry" and type == "VARCHAR":
         return f"coalesce(try_cast({quoted} AS GEOMETRY)::BLOB, encode({quoted}))"
     if type.startswith("DECIMAL"):
         return f"{quoted}::DOUBLE"
-    return f"{quoted}::VARCHAR" if type in _AS_TEXT else quoted
+    return f"{quoted}::VARCHAR" if type in _AS_TEXT or name.casefold() == "caption" else quoted
