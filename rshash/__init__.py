@@ -14,6 +14,7 @@ from rshash.codes import MAX_BITS, pack_codes, unpack_codes
 from rshash.index.flat import FlatIndex
 from rshash.index.hits import Hits
 from rshash.index.multi_index import MultiIndex
+from rshash.join import join
 from rshash.search import search
 
 __version__ = "0.1.0"
@@ -29,7 +30,7 @@ _LATER = {
     "train": ("rshash.training", "train"),
 }
 
-__all__ = ["MAX_BITS", "FlatIndex", "Hits", "MultiIndex", "pack_codes", "search", "unpack_codes", *_LATER]
+__all__ = ["MAX_BITS", "FlatIndex", "Hits", "MultiIndex", "join", "pack_codes", "search", "unpack_codes", *_LATER]
 
 
 def __getattr__(name: str) -> Any:

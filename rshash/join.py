@@ -1,0 +1,217 @@
+"""Joins: all pairs of codes within a Hamming distance, exactly. In: one or two arrays of codes. Out: pairs of rows.
+
+Three ways find the same pairs. Equal codes (radius 0) meet by sorting. Otherwise blocks of one side are searched among
+the other, by a scan or through a `MultiIndex`, whichever `tables_pay` says costs less.
+"""
+
+from collections.abc import Iterator
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rshash.codes import Codes, check_codes
+from rshash.files import check_mapped
+from rshash.index.arguments import check_integer
+from rshash.index.hits import Hits
+from rshash.index.multi_index import MOST_ROWS, MOST_SUBSTRINGS, PLAN, MultiIndex
+from rshash.index.scan import scan
+from rshash.kernels import backend
+from rshash.names import unknown_name
+
+Rows = NDArray[np.int64]
+
+PLANS = ("sort", "scan", PLAN)
+
+PAIRS_A_BLOCK = 1 << 22
+"""Pairs that a block of queries should find: 80 MB."""
+
+LEAST_QUERIES, MOST_QUERIES = 256, 8192
+"""Queries a block. The first has the fewest; what a block finds sets the size of the next."""
+
+ROW_COST = 64
+"""What looking at a row in a bucket costs, in pairs of a scan in batches (1.4 ns beside 0.02 ns, `MultiIndex`)."""
+
+BUCKET_COST = 16
+"""What opening a bucket costs, in rows (as csrc/multi_index.cpp counts it)."""
+
+TABLE_COST = 6000
+"""What making a table costs for each code, in pairs of a scan."""
+
+
+class Pairs(NamedTuple):
+    """Pairs of rows within a radius, in ascending (row of a, distance, row of b).
+
+    Attributes:
+        rows_a: (P,) int64.
+        rows_b: (P,) int64.
+        distances: (P,) int32.
+    """
+
+    rows_a: Rows
+    rows_b: Rows
+    distances: NDArray[np.int32]
+
+
+def join(codes_a: Any, codes_b: Any, radius: int, *, plan: str | None = None, n_threads: int | None = None) -> Pairs:
+    """Find every pair of a row of ``codes_a`` and a row of ``codes_b`` within a Hamming distance.
+
+    Memory is that of the result; `join_blocks` yields it in parts.
+
+    Args:
+        codes_a: (N, n_bytes) uint8 packed codes.
+        codes_b: (M, n_bytes) uint8; None joins ``codes_a`` with itself: each pair comes once, with its smaller row
+            first, and no row is paired with itself.
+        radius: greatest distance, 0..8 * n_bytes.
+        plan: "sort" (radius 0 only), "scan" or "multi-index" forces how; None takes the cheapest.
+        n_threads: threads to use; None takes RSHASH_NUM_THREADS, else every core of this process.
+
+    Returns:
+        `Pairs` in ascending (row of a, distance, row of b), whatever the plan.
+
+    Raises:
+        TypeError, ValueError: if the codes are no packed codes of one width, or an argument does not fit.
+        OSError: if codes are mapped from a file that has become shorter (see `rshash.files.check_mapped`).
+
+    >>> codes = np.array([[0b000], [0b111], [0b001], [0b111]], np.uint8)
+    >>> rows_a, rows_b, distances = join(codes, None, 1)
+    >>> list(zip(rows_a.tolist(), rows_b.tolist(), distances.tolist()))
+    [(0, 2, 1), (1, 3, 0)]
+    """
+    blocks = list(join_blocks(codes_a, codes_b, radius, plan=plan, n_threads=n_threads))
+    if not blocks:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+    return Pairs(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+
+def join_blocks(
+    codes_a: Any, codes_b: Any, radius: int, *, plan: str | None = None, n_threads: int | None = None
+) -> Iterator[Pairs]:
+    """Yield the pairs of `join` in their order, in parts of about `PAIRS_A_BLOCK`; arguments and errors as there.
+
+    A part holds all pairs of its rows of a, so one row with very many neighbours makes a greater part.
+    """
+    a = check_codes(codes_a, name="codes_a")
+    b = None if codes_b is None else check_codes(codes_b, name="codes_b")
+    if b is not None and a.shape[1] != b.shape[1]:
+        raise ValueError(f"codes_a have {a.shape[1]} bytes, codes_b {b.shape[1]}: encode them with the same hasher")
+    radius = check_integer("radius", radius, 0, 8 * a.shape[1])
+    if plan is not None and plan not in PLANS:
+        raise unknown_name("plan", plan, PLANS)
+    if plan == "sort" and radius:
+        raise ValueError(f'plan "sort" finds equal codes only, the radius is {radius}: leave the plan out')
+    for codes in (a,) if b is None else (a, b):
+        check_mapped(codes)
+    if not len(a) or (b is not None and not len(b)):
+        return iter(())
+    if plan is None:
+        plan = "sort" if radius == 0 else PLAN if tables_pay(a, b, radius) else "scan"
+    return _equal_pairs(a, b) if plan == "sort" else _near_pairs(a, b, radius, plan, n_threads)
+
+
+def tables_pay(codes_a: Codes, codes_b: Codes | None, radius: int) -> bool:
+    """Tell whether a join through the tables of a `MultiIndex` costs less than a scan.
+
+    What the tables would look at is not guessed: the number of codes in each bucket gives it exactly. A self-join by
+    scan looks at each pair once, by tables twice.
+    """
+    b = codes_a if codes_b is None else codes_b
+    n_pairs = len(codes_a) * len(codes_a) // 2 if codes_b is None else len(codes_a) * len(b)
+    if not hasattr(backend(), "multi_index_top_k") or len(b) > MOST_ROWS:
+        return False
+    n_tables = min((b.shape[1] + 1) // 2, MOST_SUBSTRINGS)
+    left: int = n_pairs - n_tables * len(b) * TABLE_COST
+    for look in range(radius + 1):  # the order of csrc/multi_index.cpp: table after table, then one more flip
+        n_flips, table = divmod(look, n_tables)
+        n_bits = min(16, 8 * (b.shape[1] - 2 * table))
+        left -= len(codes_a) * comb(n_bits, n_flips) * BUCKET_COST * ROW_COST
+        if left <= 0:
+            return False
+        left -= _rows_looked_at(codes_a, b, table, n_bits, n_flips) * ROW_COST
+    return left > 0
+
+
+def first_equal(codes: Codes) -> Rows:
+    """Return for each row the first row whose code is equal, (N,) int64.
+
+    >>> first_equal(np.array([[7], [9], [7]], np.uint8)).tolist()
+    [0, 1, 0]
+    """
+    n_rows, n_bytes = codes.shape
+    words = np.zeros((n_rows, -(-n_bytes // 8) * 8), np.uint8)
+    words[:, :n_bytes] = codes
+    keys = words.view(np.uint64)  # (N, ceil(n_bytes / 8))
+    order = np.lexsort(keys.T)  # stable: of equal codes the first row comes first
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([np.ones(min(1, n_rows), bool), (keys[1:] != keys[:-1]).any(axis=1)]))
+    first = np.empty(n_rows, np.int64)
+    first[order] = np.repeat(order[starts], np.diff(starts, append=n_rows))
+    return first
+
+
+def _equal_pairs(a: Codes, b: Codes | None) -> Iterator[Pairs]:
+    """Yield the pairs of equal codes: those of b lie side by side once they are sorted by what they are equal to."""
+    first = first_equal(a if b is None else np.concatenate([a, b]))
+    label_a, label_b = (first, first) if b is None else (first[: len(a)], first[len(a) :])
+    order = np.argsort(label_b, kind="stable")
+    ordered = label_b[order]
+    stops = np.searchsorted(ordered, label_a, side="right")
+    if b is None:
+        starts = np.empty(len(a), np.int64)
+        starts[order] = np.arange(1, len(a) + 1)  # behind the row itself
+    else:
+        starts = np.searchsorted(ordered, label_a, side="left")
+    totals = np.cumsum(stops - starts)
+    done = 0
+    while done < len(a):
+        found = totals[done - 1] if done else 0
+        end = max(done + 1, int(np.searchsorted(totals, found + PAIRS_A_BLOCK, side="right")))
+        counts = stops[done:end] - starts[done:end]
+        rows_a = np.repeat(np.arange(done, end), counts)
+        within = np.arange(len(rows_a)) - np.repeat(totals[done:end] - counts - found, counts)
+        yield Pairs(rows_a, order[starts[rows_a] + within], np.zeros(len(rows_a), np.int32))
+        done = end
+
+
+def _near_pairs(a: Codes, b: Codes | None, radius: int, plan: str, n_threads: int | None) -> Iterator[Pairs]:
+    """Yield the pairs of one block of queries after the other."""
+    index = MultiIndex(a if b is None else b) if plan == PLAN else None
+    done, n_queries = 0, LEAST_QUERIES
+    while done < len(a):
+        queries = a[done : done + n_queries]
+        first = 0  # row of the first code that is looked at
+        if index is not None:
+            hits = index.search(queries, radius=radius, n_threads=n_threads)
+        else:
+            first = done if b is None else 0
+            hits = scan(a[first:] if b is None else b, None, queries, radius=radius, n_threads=n_threads)
+        yield _pairs_of(hits, done, first, b is None)
+        done += len(queries)
+        fitting = len(queries) * PAIRS_A_BLOCK // max(1, len(hits.ids))
+        n_queries = min(max(fitting, 1), 2 * n_queries, MOST_QUERIES)
+
+
+def _pairs_of(hits: Hits, row_a: int, first: int, itself: bool) -> Pairs:
+    """Return the hits of queries ``row_a``, ``row_a + 1``, … among the codes from row ``first`` on as pairs."""
+    assert hits.offsets is not None  # a search by radius
+    rows_a = np.repeat(np.arange(row_a, row_a + hits.n_queries), np.diff(hits.offsets))
+    rows_b = hits.ids + first
+    if not itself:
+        return Pairs(rows_a, rows_b, hits.distances)
+    later = rows_b > rows_a
+    return Pairs(rows_a[later], rows_b[later], hits.distances[later])
+
+
+def _rows_looked_at(a: Codes, b: Codes, table: int, n_bits: int, n_flips: int) -> int:
+    """Count the rows of b in the buckets that differ in ``n_flips`` bits from those of the rows of a, over all of a."""
+    n_a, n_b = (np.bincount(_substring(codes, table), minlength=1 << n_bits) for codes in (a, b))
+    values = np.arange(1 << n_bits)
+    flips = values[np.bitwise_count(values.astype(np.uint16)) == n_flips]
+    return sum(int(n_a @ n_b[values ^ flip]) for flip in flips)
+
+
+def _substring(codes: Codes, table: int) -> NDArray[np.uint16]:
+    """Return the bits of every code that a table sorts by."""
+    pair = codes[:, 2 * table : 2 * table + 2].astype(np.uint16)
+    return pair[:, 0] if pair.shape[1] == 1 else pair[:, 0] | pair[:, 1] << np.uint16(8)
