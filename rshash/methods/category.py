@@ -32,6 +32,8 @@ class CategoryOptions(Options):
         quantization_weight: of the quantization.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     categories: int = number(30, least=2)
     temperature: float = number(0.5, above=0)
     centre_weight: float = number(0.01, least=0)

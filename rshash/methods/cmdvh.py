@@ -32,6 +32,8 @@ class CmdvhOptions(Options):
         divergence_weight: of the divergence of a head's distribution from the one around its target.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     fusion_epochs: int = number(50, least=1)
     class_weight: float = number(1.0, least=0)
     quantization_weight: float = number(0.1, least=0)

@@ -29,6 +29,8 @@ class DcmhOptions(Options):
         balance_weight: η.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     batch_size: int = number(128, least=2)
     quantization_weight: float = number(1.0, least=0)
     balance_weight: float = number(1.0, least=0)

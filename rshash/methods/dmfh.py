@@ -34,6 +34,8 @@ class DmfhOptions(Options):
         quantization_weight: of the quantization.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     temperature: float = number(0.5, above=0)
     triplet_weight: float = number(1.0, least=0)
     margin: float = number(0.2, least=0)

@@ -29,6 +29,7 @@ class VseOptions(Options):
 
     epochs: int = number(30, least=1)
     batch_size: int = number(128, least=2)
+    hidden: int = number(1024, least=0)
     learning_rate: float = number(2e-4, above=0)
     weight_decay: float = number(0.0, least=0)
     margin: float = number(0.2, least=0)
@@ -45,6 +46,8 @@ class ContrastiveOptions(Options):
         temperature: of the cosines.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     temperature: float = number(0.5, above=0)
 
 

@@ -31,6 +31,8 @@ class InnerProductOptions(Options):
         quantization_weight: λ.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     form: Literal["squared", "likelihood"] = "squared"
     balanced: bool = True
     quantization_weight: float = number(0.001, least=0)

@@ -38,6 +38,7 @@ class MlcahOptions(Options):
 
     batch_size: int = number(128, least=2)
     hidden: int = number(1024, least=1)
+    learning_rate: float = number(3e-4, above=0)
     semantic: int = number(512, least=1)
     feature_weight: float = number(1.0, least=0)
     code_weight: float = number(1.0, least=0)

@@ -36,6 +36,8 @@ class SsahOptions(Options):
         discriminator_learning_rate: of both discriminators and of the network of labels.
     """
 
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(3e-4, above=0)
     batch_size: int = number(128, least=2)
     semantic: int = number(512, least=1)
     feature_weight: float = number(1.0, least=0)
