@@ -64,8 +64,8 @@ def source_of(folder: Path, chips: bool, size: int) -> Source:
     """Return the source to index."""
     if not chips:
         return PictureSource(FolderListing(folder, IMAGE_SUFFIXES))
-    from rshash.ingest.scene import SCENE_SUFFIXES
     from rshash.ingest.scenes import Cutting, SceneSource
+    from rshash.raster.scene import SCENE_SUFFIXES
 
     return SceneSource(FolderListing(folder, SCENE_SUFFIXES), Cutting(size=size))
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "rshash"
 LAYERS = [
     {"codes", "extras", "files", "names"},
     {"data", "kernels", "losses", "metrics"},
-    {"index", "models", "picture"},
+    {"index", "models", "picture", "raster"},
     {"encoding", "methods", "search"},
     {"archive", "diagnosis", "evaluation", "training"},
     {"bench", "demo", "ingest", "protocol"},

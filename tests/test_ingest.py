@@ -14,13 +14,13 @@ from rshash.ingest.entry import BadInput
 from rshash.ingest.listing import FolderListing
 from rshash.ingest.pictures import DatasetSource, PictureSource
 from rshash.ingest.run import ingest
-from rshash.ingest.scene import SCENE_SUFFIXES
 from rshash.ingest.scenes import Cutting, SceneSource
-from rshash.ingest.stretch import Stretch
 from rshash.models.cache import FeatureCache
 from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.hasher import CrossModalHasher
 from rshash.models.heads import HashHead
+from rshash.raster.scene import SCENE_SUFFIXES, read_chip
+from rshash.raster.stretch import Stretch
 
 
 def make_hasher(seed=0):
@@ -281,6 +281,12 @@ def test_scenes_become_chips_with_places(hasher, tmp_path):
         assert 50 < south < north < 51
         places = archive.connection.execute("SELECT count(*) FROM items WHERE bbox.xmax > 9").fetchone()
         assert places == (9,)
+        chip = read_chip(item["source"], item["window"], item["recipe"])
+        assert hasher.encode_images([chip])[0].tobytes() == codes_by_id(tmp_path / "a.rshash")[item["id"]]
+        hits = archive.search(chip, k=1)
+        hits.to_picture(tmp_path / "hits.png")
+        with Image.open(tmp_path / "hits.png") as sheet:
+            assert sheet.width > 100
     again = take()
     assert (counts(again), again.empty) == ((0, 0, 0, 9, 1), 3)
     assert counts(take(stretch=Stretch.parse("0:4000"))) == (0, 9, 0, 0, 1)

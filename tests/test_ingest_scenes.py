@@ -11,13 +11,14 @@ from rasterio.transform import Affine, from_origin
 from rasterio.warp import transform_geom
 
 from rshash.archive.geometry import wkb_to_geojson
+from rshash.data.images import BadImage
 from rshash.ingest.entry import BadInput, Entry
 from rshash.ingest.footprint import as_item
 from rshash.ingest.listing import FolderListing
-from rshash.ingest.scene import SCENE_SUFFIXES, EmptyChip
 from rshash.ingest.scenes import Cutting, SceneSource, read_time
-from rshash.ingest.stretch import Stretch, to_bytes
-from rshash.ingest.windows import count_windows, cut, starts
+from rshash.raster.scene import SCENE_SUFFIXES, EmptyChip, read_chip
+from rshash.raster.stretch import Stretch, to_bytes
+from rshash.raster.windows import count_windows, cut, starts
 
 UTM = "EPSG:32632"
 NORTH_UP = from_origin(500_000, 5_600_000, 10, 10)
@@ -159,6 +160,17 @@ def test_a_stated_stretch_is_taken(tmp_path):
 def test_a_stretch_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="stretch is"):
         Stretch.parse(text)
+
+
+@pytest.mark.parametrize("stretch", ["auto", "0:3000", "1%:99%"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_chip_is_read_again_from_what_its_item_says(tmp_path, dtype, stretch):
+    path = write_scene(tmp_path / "a.tif", noise(dtype=dtype, most=250), crs=None)
+    for chip in chips_of(path, size=50, crs=UTM, stretch=Stretch.parse(stretch), bands=(3, 1, 2)):
+        again = read_chip(chip.columns["source"], chip.columns["window"], chip.recipe)
+        assert np.array_equal(again, chip.read())
+    with pytest.raises(BadImage, match="'soup' is no recipe"):
+        read_chip(path, (0, 0, 9, 9), "soup")
 
 
 def test_what_is_not_finite_becomes_black():

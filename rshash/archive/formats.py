@@ -138,9 +138,18 @@ def _tile(hit: Hit) -> Tile:
     """Draw one hit: its picture when the file is still there."""
     title, text = f"{hit['rank']}. distance {hit['distance']}", caption_of(hit) or str(hit["id"])
     try:
-        return Tile(title, text, read_image(hit["source"]) if hit.get("source") else None)
-    except (BadImage, OSError) as error:
+        return Tile(title, text, _picture(hit) if hit.get("source") else None)
+    except (BadImage, OSError, ImportError) as error:
         return Tile(title, f"{text} ({error})")
+
+
+def _picture(hit: Hit) -> NDArray[np.uint8]:
+    """Read the image of a hit, or the chip of its scene."""
+    if hit.get("window") and hit.get("recipe"):
+        from rshash.raster.scene import read_chip
+
+        return read_chip(hit["source"], hit["window"], hit["recipe"])
+    return read_image(hit["source"])
 
 
 def _cell(value: Any) -> Any:

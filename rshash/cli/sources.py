@@ -64,8 +64,8 @@ class SourceOptions:
         if self.captions is not None:
             return DatasetSource(self._dataset(hasher, progress), self.modality, self.prefix)
         if self.scenes is not None:
-            from rshash.ingest.scene import SCENE_SUFFIXES
             from rshash.ingest.scenes import SceneSource
+            from rshash.raster.scene import SCENE_SUFFIXES
 
             cutting = self._cutting()
             return SceneSource(self._listing(self.scenes, SCENE_SUFFIXES), cutting)
@@ -81,7 +81,7 @@ class SourceOptions:
 
     def _cutting(self) -> "Cutting":
         from rshash.ingest.scenes import Cutting
-        from rshash.ingest.stretch import Stretch
+        from rshash.raster.stretch import Stretch
 
         try:
             bands = None if self.bands is None else tuple(int(band) for band in self.bands.split(","))

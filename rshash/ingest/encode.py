@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from rshash.data.images import BadImage
 from rshash.data.views import IMAGE_VIEWS
 from rshash.ingest.entry import Content, Entry
-from rshash.ingest.scene import EmptyChip
 from rshash.models.cache import FeatureCache, Shelf
 from rshash.models.encoders import CaptionEncoder, ImageEncoder
 from rshash.models.hasher import CrossModalHasher
+from rshash.raster.scene import EmptyChip
 
 _ROWS_A_BLOCK = 256  # rows that reach the cache together
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rshash.archive.geometry import geojson_to_wkb
 from rshash.extras import require
-from rshash.ingest.windows import Window
+from rshash.raster.windows import Window
 
 Ring = NDArray[np.float64]
 

@@ -1,19 +1,20 @@
 """Scenes (GeoTIFF, JPEG 2000) in, chips out: read window by window, each with its footprint in WGS84."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from rshash.data.images import BadImage
-from rshash.ingest.entry import BadInput, Entry, Stamp
+from rshash.ingest.entry import BadInput, Entry, Stamp, digest_content
 from rshash.ingest.footprint import footprints
 from rshash.ingest.listing import Listed, Listing
-from rshash.ingest.scene import Scene, open_scene, parse_crs
-from rshash.ingest.stretch import Stretch
-from rshash.ingest.windows import count_windows, cut
+from rshash.raster.scene import Scene, open_scene, parse_crs
+from rshash.raster.stretch import Stretch
+from rshash.raster.windows import count_windows, cut
 
 _TIFF_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 
@@ -114,6 +115,7 @@ class SceneSource:
 
     def _chips(self, listed: Listed, scene: Scene) -> Iterator[Entry | BadInput]:
         stamp = Stamp.of(listed.path)
+        digest = _Once(partial(digest_content, scene.path))
         common: dict[str, Any] = {"datetime": read_time(scene.time), **listed.columns, "source": str(scene.path)}
         if common["datetime"] is None:
             del common["datetime"]
@@ -127,10 +129,24 @@ class SceneSource:
                     f"{listed.id}#xywh={','.join(map(str, window))}",
                     {**place, **common, "window": list(window)},
                     read=partial(scene.read, window),
-                    digest=scene.digest,
+                    digest=digest,
                     stamp=stamp,
                     recipe=scene.recipe,
                 )
+
+
+class _Once:
+    """Calls a function at most once, whichever of several threads asks first."""
+
+    def __init__(self, function: Callable[[], str]) -> None:
+        self._function, self._lock = function, Lock()
+        self._result: str | None = None
+
+    def __call__(self) -> str:
+        with self._lock:
+            if self._result is None:
+                self._result = self._function()
+            return self._result
 
 
 def read_time(text: str | None) -> datetime | None:

@@ -1,8 +1,10 @@
 """One scene: opened to learn its grid, then read window by window from several threads."""
 
 import os
+import re
 import threading
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,15 @@ from numpy.typing import NDArray
 
 from rshash.data.images import BadImage
 from rshash.extras import require
-from rshash.ingest.entry import digest_content
-from rshash.ingest.stretch import Levels, Stretch, to_bytes
-from rshash.ingest.windows import Window
+from rshash.raster.stretch import Levels, Stretch, to_bytes
+from rshash.raster.windows import Window
 
 SCENE_SUFFIXES = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
 """Suffix of a scene's file → GDAL's driver for it. No other is tried: some follow references to other places."""
 
 _SAMPLE_SIDE = 1024  # pixels of a scene that percentiles are taken from, along each side
 _CACHE_BYTES = 128 << 20  # of decoded blocks, for all threads; GDAL would take a twentieth of the machine's memory
+_RECIPE = re.compile(r"bands (\d+(?:,\d+)*), values (.+)")
 _open_files = threading.local()
 
 
@@ -55,8 +57,7 @@ class Scene:
         self._keeps = stretch.keeps(source.dtypes[bands[0] - 1])
         self._most_nodata = most_nodata
         self._lock = threading.Lock()
-        values = "as they are" if self._keeps else stretch.text.replace("auto", "2%:98%")
-        self.recipe = f"bands {','.join(map(str, bands))}, values {values}"
+        self.recipe = write_recipe(bands, stretch, self._keeps)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Read one chip.
@@ -76,15 +77,6 @@ class Scene:
         pixels *= valid
         planes = pixels if len(pixels) == 3 else np.repeat(pixels, 3, axis=0)  # (3, H, W)
         return np.ascontiguousarray(planes.transpose(1, 2, 0))
-
-    def digest(self) -> str:
-        """Return the digest of the whole file, computed once."""
-        with self._lock:
-            return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-        return digest_content(self.path)
 
     def _levels_once(self) -> Levels:
         with self._lock:
@@ -156,6 +148,53 @@ def open_scene(
         raise BadImage(place, " ".join(str(error).split())) from None
     except ValueError as error:
         raise error if isinstance(error, BadImage) else BadImage(place, str(error)) from None
+
+
+def read_chip(path: str | os.PathLike[str], window: Sequence[int], recipe: str) -> NDArray[np.uint8]:
+    """Read a chip as it was indexed.
+
+    Args:
+        path: the scene.
+        window: column, row, width and height in pixels.
+        recipe: as `Scene` wrote it.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        BadImage: if it cannot be read, or the recipe is none.
+    """
+    try:
+        bands, stretch = read_recipe(recipe)
+    except ValueError as error:
+        raise BadImage(path, str(error)) from None
+    anywhere = "EPSG:4326"  # pixels do not depend on it, and a file that has none was placed when it was indexed
+    return open_scene(path, bands, stretch, most_nodata=1.0, crs=anywhere).read(Window(*window))
+
+
+def write_recipe(bands: tuple[int, ...], stretch: Stretch, keeps: bool) -> str:
+    """Say how values become pictures: the bands, and the stretch where one is applied.
+
+    >>> write_recipe((4, 3, 2), Stretch.parse("auto"), keeps=False)
+    'bands 4,3,2, values 2%:98%'
+    """
+    values = "as they are" if keeps else stretch.text.replace("auto", "2%:98%")
+    return f"bands {','.join(map(str, bands))}, values {values}"
+
+
+def read_recipe(recipe: str) -> tuple[tuple[int, ...], Stretch]:
+    """Return the bands and the stretch that `write_recipe` wrote.
+
+    Raises:
+        ValueError: if it did not.
+
+    >>> read_recipe("bands 4,3,2, values 0:3000")[0]
+    (4, 3, 2)
+    """
+    match = _RECIPE.fullmatch(recipe)
+    if match is None:
+        raise ValueError(f"{recipe!r} is no recipe of a chip: index its scene again")
+    return tuple(map(int, match[1].split(","))), Stretch.parse(match[2].replace("as they are", "none"))
 
 
 def _opened(scene: Scene) -> Any:

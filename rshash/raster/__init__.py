@@ -1,0 +1,1 @@
+"""Georeferenced scenes in, chips of pixels out: windows, bands, stretches. Needs rasterio (extra "raster")."""
