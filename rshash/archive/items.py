@@ -52,7 +52,8 @@ def connect(folder: Path, sample: int = 1000) -> "DuckDBPyConnection":
     connection.execute(
         f"SET allowed_directories = [{quote(os.path.abspath(folder))}]; SET enable_external_access = false;"
         f"SET threads = {threads(None)}; SET TimeZone = 'UTC'; SET pandas_analyze_sample = {sample};"
-        "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
+        "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;"
+        "SET parquet_metadata_cache = true"  # a file of this name never changes
     )
     with suppress(duckdb.Error):  # a DuckDB that has no geometry of its own
         connection.execute("SET enable_geoparquet_conversion = false")  # geometry stays WKB
