@@ -91,7 +91,7 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
     split = halves(dataset, run)
     training, query, database = (dataset.subset(rows) for rows in (split.train, split.query, split.database))
     corruption = corrupt_pairs(training, run.noise, seed=run.seed)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     hasher = train(
         corruption.dataset,
         method=run.method,
@@ -106,7 +106,7 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
         device=settings.device,
         options=run.options,
     )
-    trained = time.perf_counter()
+    trained, busy = time.perf_counter(), time.process_time() - busy
     official = run.split == "official"
     reports = {
         ranking: evaluate(
@@ -142,6 +142,7 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
         "captions": report.protocol["captions"],
         "ties": report.protocol["ties"],
         "seconds": {"train": trained - started, "evaluate": time.perf_counter() - trained},
+        "cpu_seconds": {"train": busy},
         "hasher": {"fingerprint": hasher.fingerprint, **hasher.provenance},
         "made": {
             "rshash": rshash.__version__,

@@ -96,11 +96,11 @@ def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
 
 
 def markdown(records: Sequence[Record], metrics: Sequence[str] = (), *, floats: bool = False) -> str:
-    """Return the table of a comparison.
+    """Return the table of a comparison; runs of the two splits, whose relevance differs, make two tables.
 
     Args:
         records: what to show.
-        metrics: columns; none takes those of `METRICS` for the splits that occur.
+        metrics: columns; none takes those of `METRICS`.
         floats: also show the same heads before signs are taken.
 
     Returns:
@@ -109,30 +109,36 @@ def markdown(records: Sequence[Record], metrics: Sequence[str] = (), *, floats: 
     Raises:
         ValueError: if a metric is unknown; the message holds the nearest.
     """
-    rows = rows_of(records, floats)
-    if not metrics:
-        splits = {record["run"]["split"] for record in records}
-        metrics = [metric for split, columns in METRICS.items() if split in splits for metric in columns]
     check_metrics(metrics, records)
+    rows = rows_of(records, floats)
+    tables, shown = [], set(metrics)
+    for split, columns in METRICS.items():
+        if of_split := [row for row in rows if row.split.startswith(split)]:
+            tables.append("\n".join(_table(of_split, metrics or columns)))
+            shown |= set(() if metrics else columns)
+    notes = [text for start, text in DEFINITIONS.items() if any(metric.startswith(start) for metric in shown)]
+    notes.append("± is the standard deviation over runs, which differ in training seed and, beside 42, in split seed")
+    return "\n\n".join([*tables, f"*{'. '.join(notes)}. {OTHER_FEATURES} {_features(records)}*"])
+
+
+def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of one table."""
     columns = [(metric, way) for metric in metrics for way in ([""] if metric == MEAN_RECALL else DIRECTIONS)]
     head = ["data", "split", "noise", "bits", "method", "supervision", "runs"]
     head += [f"{metric} {DIRECTIONS.get(way, '')}".strip() for metric, way in columns]
     head += ["training s"]
-    lines = [_line(head), _line(["---"] * 6 + ["---:"] * (len(head) - 6))]
+    yield _line(head)
+    yield _line(["---"] * 6 + ["---:"] * (len(head) - 6))
     previous = None
     for row in rows:
         place = row.data, row.split, row.noise, row.n_bits
         if place != previous:
-            lines += [_line(cells) for cells in _published_cells(row, columns)]
+            yield from map(_line, _published_cells(row, columns))
         previous = place
         seconds = fmean(record["seconds"]["train"] for record in row.records)
         figures = [_cell(row.figure(way or "i2t", metric)) for metric, way in columns]
-        lines.append(
-            _line([*map(_plain, place), row.label, row.supervision, str(len(row.records)), *figures, f"{seconds:.0f}"])
-        )
-    notes = [text for start, text in DEFINITIONS.items() if any(metric.startswith(start) for metric in metrics)]
-    notes.append("± is the standard deviation over runs, which differ in training seed and, beside 42, in split seed")
-    return "\n".join([*lines, "", f"*{'. '.join(notes)}. {OTHER_FEATURES} {_features(records)}*"])
+        cells = [*map(_plain, place), row.label, row.supervision, str(len(row.records)), *figures, f"{seconds:.0f}"]
+        yield _line(cells)
 
 
 def published_beside(row: Row) -> Iterator[Published]:
