@@ -86,6 +86,15 @@ def test_auc_counts_ties_half():
     assert 0 < share_of_ties < 1
 
 
+def test_large_sets_are_looked_at_in_parts(monkeypatch):
+    images, captions, labels = aligned(n=300, n_bits=16)
+    whole = of_signs(images, captions, labels).images
+    monkeypatch.setattr("rshash.diagnosis.numbers.BITS_AT_ONCE", 16 * 70)
+    parts = of_signs(images, captions, labels).images
+    np.testing.assert_allclose(parts.share_of_ones, whole.share_of_ones)
+    assert parts.effective_bits == pytest.approx(whole.effective_bits, rel=0.2)
+
+
 def test_mean_distance_of_nothing_is_zero():
     assert mean_distance(np.zeros(5, np.int64)) == 0
     assert mean_distance(np.array([1, 0, 3])) == pytest.approx(1.5)

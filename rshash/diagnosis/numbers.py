@@ -14,8 +14,8 @@ Counts = NDArray[np.int64]
 FALSE_PAIRS = 200_000
 """Most pairs that are drawn to see how far apart strangers are."""
 
-ROWS_FOR_CORRELATION = 20_000
-"""Most rows that the correlation of bits is computed of."""
+BITS_AT_ONCE = 1 << 24
+"""Most bits that are unpacked at once; the correlation is of as many rows as that allows."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ def mean_distance(counts: Counts) -> float:
 def _bits(codes: Codes, n_bits: int, rng: np.random.Generator) -> Bits:
     _, sizes = np.unique(np.ascontiguousarray(codes).view(f"V{codes.shape[1]}"), return_counts=True)
     ones = _share_of_ones(codes, n_bits)
-    some = codes if len(codes) <= ROWS_FOR_CORRELATION else codes[rng.choice(len(codes), ROWS_FOR_CORRELATION, False)]
+    most = BITS_AT_ONCE // n_bits
+    some = codes if len(codes) <= most else codes[rng.choice(len(codes), most, replace=False)]
     signs = unpack_codes(some, n_bits).astype(np.float64)
     covariance = np.cov(signs, rowvar=False, bias=True).reshape(n_bits, n_bits)
     deviations = np.sqrt(np.diag(covariance))
@@ -205,8 +206,9 @@ def _bits(codes: Codes, n_bits: int, rng: np.random.Generator) -> Bits:
 
 def _share_of_ones(codes: Codes, n_bits: int) -> Reals:
     total = np.zeros(n_bits)
-    for start in range(0, len(codes), ROWS_FOR_CORRELATION):
-        total += np.unpackbits(codes[start : start + ROWS_FOR_CORRELATION], axis=1, count=n_bits).sum(axis=0)
+    step = BITS_AT_ONCE // n_bits
+    for start in range(0, len(codes), step):
+        total += np.unpackbits(codes[start : start + step], axis=1, count=n_bits).sum(axis=0)
     return total / len(codes)
 
 
