@@ -136,12 +136,10 @@ class Conditions:
         return [" AND ".join(terms) for terms in found]
 
     def __str__(self) -> str:
-        named = {
-            "bbox": self.box,
-            "datetime": self.interval,
-            "where": self.where and " ".join(self.where[1:-1].split()),
-        }
+        where = self.where and " ".join(self.where.split())
+        named = {"bbox": self.box, "datetime": self.interval, "where": where}
         return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
 
 
 def read_conditions(bbox: Any, datetime: Any, where: Any, columns: Mapping[str, str]) -> Conditions:
