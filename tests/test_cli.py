@@ -76,6 +76,16 @@ def test_info_describes_hashers_and_archives(trained):
     assert archive["provenance"]["hasher"] == hasher["fingerprint"]
 
 
+def test_train_takes_the_names_of_clean_images(trained, training, tmp_path):
+    names = sorted(path.name for path in (trained / "scenes" / "images").iterdir())
+    (tmp_path / "clean.txt").write_text("\n".join(names[::2]) + "\n")
+    words = (
+        f"train {data_of(trained)} {training} --epochs 1 --method chnr-label-free --clean {tmp_path}/clean.txt --json"
+    )
+    provenance = json.loads(rshash(f"{words} -o {tmp_path}/b.hasher").output)["provenance"]
+    assert provenance["method"] == "chnr-label-free"
+
+
 def test_search_ranks_hits_and_draws_them(trained, tmp_path):
     from PIL import Image
 
@@ -172,6 +182,9 @@ BAD = [
     ("train {data} --image-encoder small-cmn -o {t}/new", "did you mean 'small-cnn'"),
     ("train {data} --option temprature=1 -o {t}/new", "temperature"),
     ("train {data} --option temperature -o {t}/new", "--option takes NAME=VALUE"),
+    ("train {data} --method chnr-label-free -o {t}/new", "name their rows in clean"),
+    ("train {data} --clean {t}/scenes/captions.json -o {t}/new", "which is no image of"),
+    ("train {data} --batch-size 4096 -o {t}/new", "batch_size is 4096, more than the 72 images"),
     ("index --hasher {t}/a.hasher {data} --device banana -o {t}/new", "device 'banana' cannot be used here"),
     ("evaluate --hasher {t}/a.hasher {data} --direction i2i --relevance pair", "needs relevance='class'"),
     ("evaluate --hasher {t}/a.hasher {data} -k 0", "k must be an integer of at least 1, got 0"),

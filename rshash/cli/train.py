@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rshash.cli import options
+
+if TYPE_CHECKING:
+    from rshash.data.dataset import CaptionDataset
 
 
 @click.command()
@@ -42,6 +46,12 @@ from rshash.cli import options
     multiple=True,
     help="Setting of the method, repeatable, for example --option temperature=0.5. A wrong name lists the nearest.",
 )
+@click.option(
+    "--clean",
+    "clean_path",
+    type=options.PATH,
+    help="Text file of image names, one a line, whose captions are known to be right, for methods that need some.",
+)
 @options.split
 @options.split_seed
 @click.option("-o", "--output", type=options.OUTPUT, required=True, help="Hasher to write, for example my.hasher.")
@@ -64,6 +74,7 @@ def command(
     caption_encoder: str,
     validation: float,
     settings: tuple[str, ...],
+    clean_path: Path | None,
     split: str,
     split_seed: int,
     output: Path,
@@ -94,8 +105,9 @@ def command(
 
     dataset = source.read(progress=not quiet)
     halves = options.make_split(dataset, split, split_seed)
+    half = dataset.subset(halves.train)
     hasher = train(
-        dataset.subset(halves.train),
+        half,
         method=method,
         n_bits=bits,
         image_encoder=image_encoder,
@@ -110,6 +122,7 @@ def command(
         log=log,
         progress=not quiet,
         device=device,
+        clean=None if clean_path is None else _read_clean(clean_path, dataset, half),
         options=dict(options.setting(text) for text in settings),
     )
     hasher.provenance["split"] = {"name": split, "seed": split_seed, "data": dataset.fingerprint()}
@@ -119,3 +132,13 @@ def command(
         click.echo(json.dumps(facts, indent=2, default=str))
     else:
         click.echo(f"{output}: {hasher.n_bits}-bit {method} hasher, trained on {len(halves.train):,} images")
+
+
+def _read_clean(path: Path, dataset: "CaptionDataset", half: "CaptionDataset") -> list[int]:
+    """Return the rows of the training half that the file names; names of the other halves are passed over."""
+    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    unknown = sorted(set(names) - set(dataset.ids))
+    if unknown:
+        raise ValueError(f"{path} names {unknown[0]!r}, which is no image of {dataset.name}; give names as in the data")
+    row_of = {name: row for row, name in enumerate(half.ids)}
+    return [row_of[name] for name in names if name in row_of]
