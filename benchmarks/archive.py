@@ -30,6 +30,7 @@ def typical_items(n: int, first: int = 0) -> dict[str, Any]:
     rows = np.arange(first, first + n)
     random = np.random.default_rng(first)
     scene, chip = rows // 400, rows % 400
+    words = random.integers(0, len(CLASSES), (n, 3))
     west = -180 + (scene * 37 % 3590) / 10 + chip % 20 * 0.01
     south = -80 + (scene * 91 % 1590) / 10 + chip // 20 * 0.01
     return {
@@ -37,9 +38,7 @@ def typical_items(n: int, first: int = 0) -> dict[str, Any]:
         "bbox": np.column_stack([west, south, west + 0.01, south + 0.01]),
         "datetime": np.datetime64("2020-01-01T10:00:00") + scene * np.timedelta64(7, "m"),
         "source": [f"/data/scenes/T{s:06d}.tif" for s in scene.tolist()],
-        "caption": [
-            f"many {CLASSES[c]} beside a {CLASSES[d]}" for c, d in random.integers(0, len(CLASSES), (n, 2)).tolist()
-        ],
+        "caption": [f"{count} {CLASSES[one]} beside a {CLASSES[two]}" for count, one, two in words.tolist()],
         "cloud_cover": random.integers(0, 1000, n) / 10,
     }
 
@@ -63,16 +62,13 @@ def make_wide(path: Path, n: int) -> None:
 
 def measure_open(path: Path, _: int) -> dict[str, Any]:
     """Open, and search nothing."""
+    from rshash.archive.reader import open_archive
+
     before = private_bytes()
-    start = time.perf_counter()
-    archive = rshash.open(path)
-    seconds = time.perf_counter() - start
-    return {
-        "rows": len(archive),
-        "segments": len(archive.segments),
-        "ms": 1e3 * seconds,
-        "private MB": (private_bytes() - before) / 1e6,
-    }
+    clock = Clock()
+    archive = open_archive(path)
+    found = {"rows": len(archive), "segments": len(archive.segments), **clock.read()}
+    return found | {"private MB": (private_bytes() - before) / 1e6}
 
 
 def measure_append(path: Path, n: int) -> dict[str, Any]:
@@ -81,9 +77,9 @@ def measure_append(path: Path, n: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": n}
     for name, first in (("empty", 0), ("grown", n)):
         codes, items = random_codes(n, first), typical_items(n, first)
-        start = time.perf_counter()
+        clock = Clock()
         archive.append(codes, items)
-        found[f"rows/s, {name}"] = n / (time.perf_counter() - start)
+        found |= {f"{key}, {name}": value for key, value in clock.read().items()}
     sizes = {entry.name: entry.stat().st_size for entry in os.scandir(path)}
     found["code bytes/row"] = sum(size for name, size in sizes.items() if name.startswith("codes")) / (2 * n)
     found["item bytes/row"] = sum(size for name, size in sizes.items() if name.startswith("items")) / (2 * n)
@@ -106,27 +102,38 @@ def measure_delete(path: Path, n_deleted: int) -> dict[str, Any]:
     rows = np.random.default_rng(1).choice(n, n_deleted, replace=False)
     ids = [f"S2_T{row // 400:06d}_{row % 400:03d}" for row in rows.tolist()]
     codes = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(path) if entry.name.startswith("codes")}
-    start = time.perf_counter()
+    clock = Clock()
     archive.delete(ids)
-    deleted = time.perf_counter() - start
+    deleted = clock.read()
     assert len(archive) == n - n_deleted
     assert all((path / name).stat().st_mtime_ns == moment for name, moment in codes.items())
-    start = time.perf_counter()
+    clock = Clock()
     archive.items_at(np.random.default_rng(2).choice(n, 10))
-    seconds = time.perf_counter() - start
-    return {"of": n, "deleted": n_deleted, "seconds": deleted, "ten items, ms": 1e3 * seconds}
+    items = {f"{key}, ten items": value for key, value in clock.read().items()}
+    return {"of": n, "deleted": n_deleted, **deleted, **items}
 
 
 def measure_compact(path: Path, _: int) -> dict[str, Any]:
     """Compact everything into one ordered segment and check it."""
     archive = rshash.open(path)
-    start = time.perf_counter()
+    clock = Clock()
     archive.compact()
-    compacted = time.perf_counter() - start
-    start = time.perf_counter()
+    compacted = clock.read()
+    clock = Clock()
     report = archive.verify()
     assert report.ok, report
-    return {"rows": len(archive), "seconds": compacted, "verify, seconds": time.perf_counter() - start}
+    return {"rows": len(archive), **compacted, **{f"{key}, verify": value for key, value in clock.read().items()}}
+
+
+class Clock:
+    """Seconds of wall and of this process's CPU since it was made; apart, they tell how busy the machine was."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """Return both."""
+        return {"seconds": time.perf_counter() - self.start[0], "CPU seconds": time.process_time() - self.start[1]}
 
 
 def private_bytes() -> int:

@@ -50,7 +50,7 @@ def compact(archive: "Archive") -> bool:
         entry = replace(
             entry,
             files=draft.sealed(*names),
-            datetime=datetime_range(draft.folder / entry.items),
+            datetime=datetime_range(archive.connection, draft.folder / entry.items),
         )
         draft.commit(replace(archive.manifest, commit=draft.number, segments=(entry,)))
         return True

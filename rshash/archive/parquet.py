@@ -26,13 +26,19 @@ enough that their statistics are read in little time (1e7 rows, box and month: 1
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def write_items(path: Path, columns: Mapping[str, Column], known: Mapping[str, str]) -> dict[str, str]:
+def write_items(
+    path: Path,
+    columns: Mapping[str, Column],
+    known: Mapping[str, str],
+    connection: "DuckDBPyConnection | None" = None,
+) -> dict[str, str]:
     """Write columns as GeoParquet 1.1.
 
     Args:
         path: file to write.
         columns: as `read_columns` gives them, at least ``id``.
         known: columns the archive has → DuckDB type; the standard ones at least.
+        connection: that may write there; None opens one.
 
     Returns:
         Column → DuckDB type of the known columns and those that are new.
@@ -43,7 +49,8 @@ def write_items(path: Path, columns: Mapping[str, Column], known: Mapping[str, s
     """
     n_rows = len(columns["id"])
     nested = any(isinstance(value, list | dict) for values in columns.values() for value in values[:1000].flat)
-    connection = connect(path.parent, sample=n_rows if nested else 1000)
+    if nested or connection is None:
+        connection = connect(path.parent, sample=n_rows if nested else 1000)
     given = {name: f"c{position}" for position, name in enumerate(columns)}
     data = {"r": np.arange(n_rows)}  # a first column that is never an object: DuckDB takes the length from it
     data |= {given[name]: values for name, values in columns.items() if name != "bbox"}
@@ -70,6 +77,7 @@ def write_items(path: Path, columns: Mapping[str, Column], known: Mapping[str, s
             continue
         selected.append(f"{expression} AS {name_of(name)}")
     copy_items(connection, f"SELECT {', '.join(selected)} FROM given", path, bounds_of(columns.get("bbox")))
+    connection.unregister("given")
     return types
 
 
@@ -130,11 +138,11 @@ def bounds_of(boxes: NDArray[np.float64] | None) -> Bounds | None:
     return west, float(np.fmin.reduce(ymin)), east, float(np.fmax.reduce(ymax))
 
 
-def datetime_range(path: Path) -> tuple[str, str] | None:
+def datetime_range(connection: "DuckDBPyConnection", path: Path) -> tuple[str, str] | None:
     """Return the first and last moment of an items file, ISO 8601 in UTC; None if it has none."""
     form = "strftime({}(datetime)::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')"
     table = f"read_parquet({quote(os.path.abspath(path))})"
-    row = connect(path.parent).execute(f"SELECT {form.format('min')}, {form.format('max')} FROM {table}").fetchone()
+    row = connection.execute(f"SELECT {form.format('min')}, {form.format('max')} FROM {table}").fetchone()
     return None if row is None or row[0] is None else (row[0], row[1])
 
 

@@ -199,18 +199,18 @@ def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate:
             raise ValueError(f"{archive.path} {has} relaxed codes: append all of its rows with them or all without")
         replaced = np.unique(old[old >= 0])
         segments = _without(archive, draft, replaced) if len(replaced) else archive.manifest.segments
-        types, segment = _write_segment(draft, archive.manifest, checked, columns, floats)
+        types, segment = _write_segment(draft, archive, checked, columns, floats)
         draft.commit(replace(archive.manifest, commit=draft.number, columns=types, segments=(*segments, segment)))
 
 
 def _write_segment(
-    draft: Draft, manifest: Manifest, codes: Codes, columns: dict[str, Column], relaxed: NDArray[np.float16] | None
+    draft: Draft, archive: "Archive", codes: Codes, columns: dict[str, Column], relaxed: NDArray[np.float16] | None
 ) -> tuple[dict[str, str], SegmentEntry]:
     """Write the files of a segment; return the types of all columns and its entry."""
     entry = SegmentEntry(draft.name, len(codes), len(codes), {})
     names = [entry.codes, entry.items]
     draft.write_array(entry.codes, [codes], codes.shape, np.uint8)
-    types = write_items(draft.path(entry.items), columns, manifest.columns)
+    types = write_items(draft.path(entry.items), columns, archive.columns, archive.connection)
     if relaxed is not None:
         names.append(f"relaxed-{draft.name}.npy")
         draft.write_array(names[-1], [relaxed], relaxed.shape, np.float16)
@@ -218,7 +218,7 @@ def _write_segment(
         entry,
         files=draft.sealed(*names),
         bounds=bounds_of(columns.get("bbox")),
-        datetime=datetime_range(draft.folder / entry.items) if "datetime" in columns else None,
+        datetime=datetime_range(archive.connection, draft.folder / entry.items) if "datetime" in columns else None,
     )
 
 
@@ -286,9 +286,9 @@ def check_ids(ids: Any, id_type: str) -> Column:
 
 def _check_unique(ids: Column) -> None:
     """Refuse ids that come twice in one call."""
-    listed = ids.tolist()
-    if len(set(listed)) < len(listed):
-        twice = Counter(listed).most_common(1)[0][0]
+    n_distinct = len(set(ids.tolist())) if ids.dtype == object else len(np.unique(ids))
+    if n_distinct < len(ids):
+        twice = Counter(ids.tolist()).most_common(1)[0][0]
         raise ValueError(f"id {twice!r} comes twice among the items: ids are unique in an archive")
 
 
