@@ -141,7 +141,6 @@ class Conditions:
         return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
 
-
 def read_conditions(bbox: Any, datetime: Any, where: Any, columns: Mapping[str, str]) -> Conditions:
     """Read and check what a search was given; see `Archive.search`.
 
