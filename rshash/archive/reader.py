@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rshash.archive import writer
 from rshash.archive.asking import search_archive
 from rshash.archive.compaction import compact
+from rshash.archive.duplicates import Duplicates, find_duplicates
 from rshash.archive.hits import ArchiveHits
 from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
 from rshash.archive.lock import pin, unpin
@@ -335,6 +336,19 @@ class Archive:
             plan=plan,
             n_threads=n_threads,
         )
+
+    def duplicates(
+        self,
+        radius: int,
+        *,
+        bbox: Sequence[float] | None = None,
+        datetime: "str | dt.datetime | tuple[Any, Any] | None" = None,
+        where: str | None = None,
+        plan: str | None = None,
+        n_threads: int | None = None,
+    ) -> Duplicates:
+        """Group items whose codes lie within a radius; see `rshash.archive.duplicates.find_duplicates`."""
+        return find_duplicates(self, radius, bbox=bbox, datetime=datetime, where=where, plan=plan, n_threads=n_threads)
 
     def append(self, codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
         """Add rows in one commit; see `rshash.archive.writer.append`."""
