@@ -118,7 +118,9 @@ def test_scenes_take_what_a_table_knows_of_them(trained, tmp_path):
             transform=from_origin(5e5, 5.6e6, 10, 10), dtype="uint16", photometric="MINISBLACK",
         ) as target:  # fmt: skip
             target.write(np.random.default_rng(0).integers(1, 4000, (4, 40, 70)).astype(np.uint16))
-    (tmp_path / "t.csv").write_text("path,datetime,cloud_cover\na.tif,2024-05-01T10:00:00Z,3\nb.tif,,80\nc.tif,,1\n")
+    (tmp_path / "t.csv").write_text(
+        "path,datetime,cloud_cover,lon,lat\na.tif,2024-05-01T10:00:00Z,3,1,1\nb.tif,,80,,\nc.tif,,1,,\n"
+    )
     words = "--scenes", tmp_path / "scenes", "--table", tmp_path / "t.csv", "--chip", 32, "--bands", "4,3,2"
     told = facts("--hasher", trained / "a.hasher", *words, "--stretch", "0:3000", "-o", tmp_path / "a.rshash")
     assert counts(told) == (12, 0, 0, 0, 1)
@@ -127,6 +129,7 @@ def test_scenes_take_what_a_table_knows_of_them(trained, tmp_path):
         item = archive.items(["a.tif#xywh=38,8,32,32"])[0]
         assert (item["cloud_cover"], item["recipe"]) == (3, "bands 4,3,2, values 0:3000")
         assert item["datetime"].isoformat() == "2024-05-01T10:00:00+00:00"
+        assert item["bbox"][0] > 9, "a chip's place is its own, not the scene's"
 
 
 def test_half_of_other_data_is_refused(trained, tmp_path):

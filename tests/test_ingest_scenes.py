@@ -247,10 +247,12 @@ def test_scenes_that_cannot_be_placed_or_shown_are_reported(tmp_path):
     assert "complex" in reason_of(write_scene(tmp_path / "f.tif", noise(1).astype(np.complex64)))
     far = write_scene(tmp_path / "g.tif", noise(), "EPSG:4326", from_origin(0, 95, 0.1, 0.1))
     assert "no longitude and latitude" in reason_of(far)
+    local = 'LOCAL_CS["Local",UNIT["m",1]]'
+    assert "leads to no longitude and latitude" in reason_of(write_scene(tmp_path / "l.tif", noise(), crs=local))
     (tmp_path / "h.tif").write_bytes(b"II*\0 and no more")
     assert reason_of(tmp_path / "h.tif")
     os.mkfifo(tmp_path / "i.tif")
-    assert len(FolderListing(tmp_path, SCENE_SUFFIXES)) == 8
+    assert len(FolderListing(tmp_path, SCENE_SUFFIXES)) == 9
 
 
 def test_a_scene_cut_short_is_reported_where_it_ends(tmp_path):

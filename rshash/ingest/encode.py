@@ -72,15 +72,18 @@ class Encoder:
         self._relax: Callable[..., NDArray[np.float32]] = hasher.relaxed_images if images else hasher.relaxed_captions
         views = hasher.image_views if images else ("original",)
         self._views = [_View(encoder, view, None if cache is None else cache.shelf(encoder, view)) for view in views]
+        self._cached = cache is not None
         self.seconds = 0.0
 
     def read(self, entry: Entry) -> Reading:
         """Read an entry, unless the cache has its features; safe to call from several threads."""
         try:
-            reading = Reading(entry, entry.digest())
-            if entry.stamp is not None and all(view.has(reading.cache_key) for view in self._views):
-                return reading
-            return Reading(entry, reading.digest, entry.read())
+            if self._cached and entry.stamp is not None:
+                reading = Reading(entry, entry.digest())
+                if all(view.has(reading.cache_key) for view in self._views):
+                    return reading
+            content = entry.read()  # before its digest, which reads a whole scene for a chip that may be empty
+            return Reading(entry, entry.digest(), content)
         except EmptyChip:
             return Reading(entry, empty=True)
         except (ValueError, OSError) as error:

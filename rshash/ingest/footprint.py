@@ -41,7 +41,10 @@ def footprints(windows: Sequence[Window], transform: Any, crs: Any) -> list[dict
     )
     eastings = transform.a * corners[:, 0] + transform.b * corners[:, 1] + transform.c
     northings = transform.d * corners[:, 0] + transform.e * corners[:, 1] + transform.f
-    longitudes, latitudes = warp.transform(crs, "EPSG:4326", eastings.tolist(), northings.tolist())
+    try:
+        longitudes, latitudes = warp.transform(crs, "EPSG:4326", eastings.tolist(), northings.tolist())
+    except Exception as error:  # GDAL's own errors have no public base
+        raise ValueError(f"its CRS leads to no longitude and latitude: {str(error)[:120]}") from None
     rings = np.stack([longitudes, latitudes], axis=1).reshape(-1, 4, 2)  # (n, corner, lon lat)
     if not (np.isfinite(rings).all() and (np.abs(rings[:, :, 1]) <= 90).all()):
         raise ValueError("its corners have no longitude and latitude: its CRS or its transform is wrong")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from threading import Lock
@@ -39,7 +39,7 @@ class Cutting:
     size: int = 256
     stride: int | None = None
     bands: tuple[int, ...] | None = None
-    stretch: Stretch = Stretch("auto", 2.0, 98.0, True)  # noqa: RUF009 - frozen
+    stretch: Stretch = field(default_factory=lambda: Stretch.parse("auto"))
     most_nodata: float = 0.5
     crs: str | None = None
 
@@ -61,8 +61,8 @@ class SceneSource:
     """The chips of the scenes of a listing, scene by scene, row by row.
 
     A chip's id is ``<id of the scene>#xywh=<column>,<row>,<width>,<height>`` in pixels (the W3C's media fragments). Its
-    item has ``source``, ``window`` (those four numbers), ``geometry``, ``datetime`` (from TIFFTAG_DATETIME, taken as
-    UTC) and what the listing knows, which comes before the file's own.
+    item has ``source``, ``window`` (those four numbers), ``geometry`` and ``bbox`` (its own footprint), ``datetime``
+    (as listed, else TIFFTAG_DATETIME, taken as UTC) and whatever else the listing knows.
 
     Args:
         listing: scenes.
@@ -127,7 +127,7 @@ class SceneSource:
             for window, place in zip(windows, places, strict=True):
                 yield Entry(
                     f"{listed.id}#xywh={','.join(map(str, window))}",
-                    {**place, **common, "window": list(window)},
+                    {**common, **place, "window": list(window)},
                     read=partial(scene.read, window),
                     digest=digest,
                     stamp=stamp,
