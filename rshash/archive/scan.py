@@ -56,13 +56,21 @@ def search_segments(
     asked = [(s, rows) for s, rows in zip(segments, admitted, strict=True) if rows is None or rows.any()]
     parts = []
     for segment, rows in asked or [(segments[0], admitted[0])]:  # one is asked for the shape of no hits
-        hits = search(segment.codes, queries, wanted, radius, filter=rows, plan=plan, n_threads=n_threads)
-        parts.append(Hits(hits.distances, hits.ids + segment.first_row, hits.offsets, hits.plan))
+        first, end = (0, segment.n_rows) if rows is None else _stretch(rows, segment.n_rows)
+        part = None if rows is None else rows[first // 8 : (end + 7) // 8]
+        hits = search(segment.codes[first:end], queries, wanted, radius, filter=part, plan=plan, n_threads=n_threads)
+        parts.append(Hits(hits.distances, hits.ids + (segment.first_row + first), hits.offsets, hits.plan))
     if radius is not None:
         merged = _merge_radius(parts)
         return merged if excluded is None else without_in_radius(merged, _offsets(merged), excluded)
     merged = _merge_top_k(parts, wanted or 0)
     return merged if excluded is None else without_in_top_k(merged, excluded)
+
+
+def _stretch(rows: Bitmap, n_rows: int) -> tuple[int, int]:
+    """Return where admitted rows begin and end, to whole bytes: short in an ordered segment, whatever its size."""
+    set_bytes = np.flatnonzero(rows != 0)
+    return (8 * int(set_bytes[0]), min(n_rows, 8 * int(set_bytes[-1]) + 8)) if len(set_bytes) else (0, n_rows)
 
 
 def _merge_top_k(parts: list[Hits], k: int) -> Hits:
