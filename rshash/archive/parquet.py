@@ -48,7 +48,7 @@ def write_items(
         OSError: if the disk does not take the file.
     """
     n_rows = len(columns["id"])
-    nested = any(isinstance(value, list | dict) for values in columns.values() for value in values[:1000].flat)
+    nested = any(_is_nested(values) for values in columns.values())
     if nested or connection is None:
         connection = connect(path.parent, sample=n_rows if nested else 1000)
     given = {name: f"c{position}" for position, name in enumerate(columns)}
@@ -79,6 +79,13 @@ def write_items(
     copy_items(connection, f"SELECT {', '.join(selected)} FROM given", path, bounds_of(columns.get("bbox")))
     connection.unregister("given")
     return types
+
+
+def _is_nested(values: Column) -> bool:
+    """Return whether a column holds lists or dicts, whose type takes looking at all of them."""
+    if values.dtype != object:
+        return False
+    return isinstance(next((value for value in values if value is not None), None), list | dict)
 
 
 def copy_items(connection: "DuckDBPyConnection", select: str, path: Path, bounds: Bounds | None) -> None:
