@@ -13,13 +13,27 @@ LAYERS = [
     {"codes", "extras", "files", "names"},
     {"data", "kernels", "losses", "metrics"},
     {"index", "models", "picture", "raster"},
-    {"encoding", "methods", "search"},
+    {"encoding", "join", "methods", "search"},
     {"archive", "diagnosis", "evaluation", "training"},
-    {"bench", "demo", "ingest", "protocol"},
+    {"bench", "demo", "export", "ingest", "protocol"},
     {"cli"},
 ]
 LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-TORCH_FREE = ["codes", "kernels", "index", "search", "archive", "metrics", "evaluation", "diagnosis", "picture", "data", "cli"]
+TORCH_FREE = [
+    "codes",
+    "kernels",
+    "index",
+    "join",
+    "search",
+    "archive",
+    "export",
+    "metrics",
+    "evaluation",
+    "diagnosis",
+    "picture",
+    "data",
+    "cli",
+]
 
 
 def room_of(path: Path) -> str:

@@ -37,11 +37,11 @@ def standard_columns(id_type: str) -> dict[str, str]:
     return STANDARD | {"id": "VARCHAR" if id_type == "string" else "BIGINT"}
 
 
-def connect(folder: Path, sample: int = 1000) -> "DuckDBPyConnection":
+def connect(*folders: Path, sample: int = 1000) -> "DuckDBPyConnection":
     """Open an in-memory DuckDB that can read the files of one archive and nothing else of this machine.
 
     Args:
-        folder: the archive.
+        folders: the archive, and where else it may read and write.
         sample: how many objects of a column DuckDB looks at to tell their type.
 
     Raises:
@@ -49,8 +49,9 @@ def connect(folder: Path, sample: int = 1000) -> "DuckDBPyConnection":
     """
     duckdb = require("duckdb", "archive")
     connection: DuckDBPyConnection = duckdb.connect(":memory:")
+    allowed = ", ".join(quote(os.path.abspath(folder)) for folder in folders)
     connection.execute(
-        f"SET allowed_directories = [{quote(os.path.abspath(folder))}]; SET enable_external_access = false;"
+        f"SET allowed_directories = [{allowed}]; SET enable_external_access = false;"
         f"SET threads = {threads(None)}; SET TimeZone = 'UTC'; SET pandas_analyze_sample = {sample};"
         "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;"
         "SET parquet_metadata_cache = true"  # a file of this name never changes

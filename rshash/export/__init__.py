@@ -1,0 +1,1 @@
+"""Archives as other systems read them: plain arrays, faiss, Parquet, PostgreSQL. One file a system."""
