@@ -287,6 +287,50 @@ def test_expressions_that_reach_beyond_the_row_are_refused(archive, expression):
         check_where(expression, archive.columns)
 
 
+WORDS = [
+    *(
+        "cloud",
+        "id",
+        "bbox",
+        ".xmin",
+        "datetime",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "'",
+        '"',
+        "$$",
+    ),
+    *("::", "<", "=", "AND", "OR", "NOT", "IN", "IS", "NULL", "SELECT", "FROM", "UNION", "CASE", "WHEN", "END", "CAST"),
+    *("lower", "max", "unnest", "read_csv", "now", "interval", "1", "1e400", "'a'", "true", "*", "?", "#1", "lambda"),
+    *("EXISTS", "OVER", "ORDER BY", "LIMIT", "VALUES", "current_date", "é", "\n", "\x07"),
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_words_in_any_order_are_a_condition_or_a_clear_error(archive, expression):
+    try:
+        check_where(expression, archive.columns)
+    except ValueError:
+        return
+    found(archive, where=f"TRY({expression}\n)")
+
+
+@pytest.mark.parametrize("expression", ["cloud" + " + 1" * 500 + " > 1", "NOT " * 900 + "true", "NOT " * 3000 + "true"])
+def test_expressions_nested_too_deeply_are_refused(archive, expression):
+    with pytest.raises(ValueError, match=r"where.*(nested too deeply|depth limit)"):
+        check_where(expression, archive.columns)
+
+
 def test_a_refused_condition_leaves_the_connection_usable(archive):
     for _ in range(3):
         with pytest.raises(ValueError, match="where"):

@@ -59,11 +59,14 @@ def check_where(expression: Any, columns: Mapping[str, str]) -> str:
         raise TypeError(f"where must be an SQL expression as a string, got {type(expression).__name__}")
     if not expression.strip() or "\0" in expression:
         raise ValueError("where must be an SQL expression, for example cloud_cover < 10; leave it out to keep all rows")
-    bare = _parse("SELECT ", expression, "")
-    if bare is None or bare != _parse("SELECT (\n", expression, "\n)"):
-        raise ValueError(f"where must be one SQL expression and nothing else, got {expression!r}")
-    for part in _walk(bare):
-        _check_part(part, expression)
+    try:
+        bare = _parse("SELECT ", expression, "")
+        if bare is None or bare != _parse("SELECT (\n", expression, "\n)"):
+            raise ValueError(f"where must be one SQL expression and nothing else, got {expression!r}")
+        for part in _walk(bare):
+            _check_part(part, expression)
+    except RecursionError:
+        raise ValueError(f"where is nested too deeply: {expression[:60]!r}…") from None
     _check_type(expression, columns)
     return expression
 
