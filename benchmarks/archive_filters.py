@@ -44,9 +44,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     threads = os.environ.get("RSHASH_NUM_THREADS", "all")
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} threads, {arguments.clock} time"
-    )
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, {threads} threads, {arguments.clock} time")
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.archive or Path(folder) / "filters.rshash"
         if not path.exists():
