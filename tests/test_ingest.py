@@ -176,6 +176,24 @@ def test_strict_stops_at_the_first_and_keeps_what_came_before(images, hasher, tm
     assert report.unchanged + report.added == 89
 
 
+def test_an_interrupted_run_keeps_what_it_encoded(images, hasher, tmp_path, monkeypatch):
+    for number in range(100, 130):
+        draw(images / f"{number}.png", number)
+    encode = type(hasher.load_image_encoder()).encode
+    batches = iter([False, True])
+
+    def interrupted(self, pictures):
+        if next(batches):
+            raise KeyboardInterrupt
+        return encode(self, pictures)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(hasher.load_image_encoder()), "encode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            take_in(tmp_path / "a.rshash", images, hasher)
+    assert counts(take_in(tmp_path / "a.rshash", images, hasher)) == (8, 0, 0, 32, 0)
+
+
 def test_another_hasher_is_refused_before_anything_happens(images, hasher, tmp_path, monkeypatch):
     take_in(tmp_path / "a.rshash", images, hasher)
     draw(images / "new.png", 1)
