@@ -1,14 +1,20 @@
 import json
 import re
 import shutil
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import rshash
+from rshash.archive.geometry import wkb_to_geojson
 from rshash.archive.manifest import read_manifest
 from rshash.archive.reader import Archive, create_archive, open_archive
+
+pytest.importorskip("duckdb")
 
 
 def some_codes(n, n_bytes=8, seed=0):
@@ -199,3 +205,134 @@ def test_an_empty_archive_has_no_rows(tmp_path):
         opened.search(np.zeros(2, np.uint8))
     with pytest.raises(ValueError, match="bits set behind bit 11"):
         opened.append(np.full((1, 2), 255, np.uint8), [{"id": "a"}])
+
+
+def test_without_duckdb_codes_can_be_searched_and_items_say_what_is_missing(archive, monkeypatch):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    opened = open_archive(archive)
+    assert opened.search(some_codes(7)[3], k=1).rows.tolist() == [[3]]
+    with pytest.raises(ImportError, match=re.escape('pip install "rshash[archive]"')):
+        opened.items_at([3])
+
+
+def test_compaction_keeps_living_rows_and_orders_them(tmp_path):
+    random = np.random.default_rng(4)
+    n = 300
+    boxes = np.column_stack([random.uniform(-179, 178, n), random.uniform(-89, 88, n)])
+    boxes = np.column_stack([boxes, boxes + 1])
+    when = np.datetime64("2024-01-01") + random.integers(0, 180, n).astype("timedelta64[D]")
+    codes, relaxed = some_codes(n), random.normal(size=(n, 64)).astype(np.float32)
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    for rows in np.array_split(np.arange(n), 4):
+        items = {"id": [f"{row}" for row in rows], "bbox": boxes[rows], "datetime": when[rows]}
+        opened.append(codes[rows], items, relaxed[rows])
+    opened.delete([f"{row}" for row in range(100, 150)])
+    kept = [row for row in range(n) if not 100 <= row < 150]
+    before = opened.items([f"{row}" for row in kept])
+    assert opened.compact()
+    assert opened.items([f"{row}" for row in kept]) == before
+    assert [(segment.n_rows, segment.alive) for segment in opened.segments] == [(250, None)]
+    rows = opened.rows_of([f"{row}" for row in kept])
+    assert np.array_equal(opened.segments[0].codes[rows], codes[kept])
+    assert np.array_equal(opened.segments[0].relaxed[rows], relaxed[kept].astype(np.float16))
+    months = when.astype("datetime64[M]")[[int(item["id"]) for item in opened.items_at(range(250))]]
+    assert (np.diff(months.astype(int)) >= 0).all()
+    assert opened.verify().ok
+    assert not opened.compact()  # nothing is left to do
+    assert opened.manifest.commit == 6
+
+
+def test_the_hilbert_curve_visits_every_cell_by_steps_of_one(monkeypatch):
+    from rshash.archive import order
+
+    monkeypatch.setattr(order, "HILBERT_BITS", 5)
+    x, y = (axis.ravel().astype(np.uint32) for axis in np.meshgrid(np.arange(32), np.arange(32)))
+    positions = order.hilbert(x, y)
+    along = np.argsort(positions)
+    assert positions[along].tolist() == list(range(1024))
+    steps = np.abs(np.diff(x[along].astype(int))) + np.abs(np.diff(y[along].astype(int)))
+    assert (steps == 1).all()
+
+
+def test_relaxed_codes_are_of_all_rows_or_of_none(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(1), [{"id": "a"}], np.ones((1, 64), np.float32))
+    with pytest.raises(ValueError, match="keeps relaxed codes: append all of its rows with them or all without"):
+        opened.append(some_codes(1), [{"id": "b"}])
+    for wrong in (np.ones((1, 63)), np.ones((1, 64), int), np.full((1, 64), np.nan)):
+        with pytest.raises(ValueError, match="relaxed codes"):
+            opened.append(some_codes(1), [{"id": "b"}], wrong)
+
+
+GEOMETRIES = [
+    {"type": "Point", "coordinates": [1.0, 2.0]},
+    {"type": "LineString", "coordinates": [[1.0, 2.0], [3.0, 4.0]]},
+    {"type": "Polygon", "coordinates": [[[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 0.0]]]},
+    {"type": "MultiPoint", "coordinates": [[1.0, 2.0], [3.0, 4.0]]},
+    {"type": "MultiLineString", "coordinates": [[[1.0, 2.0], [3.0, 4.0]]]},
+    {"type": "MultiPolygon", "coordinates": [[[[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 0.0]]]]},
+    {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1.0, 2.0]}]},
+]
+
+
+def test_geometries_come_back_as_they_were_given(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    items = [{"id": f"{row}", "geometry": geometry} for row, geometry in enumerate(GEOMETRIES)]
+    opened.append(some_codes(7), items)
+    assert [item["geometry"] for item in opened.items_at(range(7))] == GEOMETRIES
+    assert opened.items_at([2])[0]["bbox"] == (0, 0, 4, 3)
+    assert opened.segments[0].bounds == (0, 0, 4, 4)
+    opened.append(some_codes(2), {"id": ["x", "y"], "geometry": np.array([[5.0, 6.0], [np.nan, np.nan]])})
+    assert opened.items(["x", "y"])[0]["geometry"] == {"type": "Point", "coordinates": [5.0, 6.0]}
+    assert opened.items(["y"]) == [{"id": "y"}]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_geometry_or_refused(content):
+    try:
+        geometry = wkb_to_geojson(content)
+    except ValueError as error:
+        assert "geometry" in str(error)  # noqa: PT017
+    else:
+        assert geometry["type"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda columns, duckdb: duckdb.sql(
+            "SELECT 'a' AS id, TIMESTAMPTZ '2024-05-01 10:00:00+02' AS datetime, [1, 2] AS sizes, 2.5 AS cloud "
+            "UNION ALL SELECT 'b', NULL, NULL, NULL"
+        ),
+        lambda columns, duckdb: columns,
+        lambda columns, duckdb: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+    ],
+    ids=["relation", "columns", "rows"],
+)
+def test_tables_are_read_alike(tmp_path, form):
+    import duckdb
+
+    columns = {"id": ["a", "b"], "datetime": ["2024-05-01T08:00:00Z", None], "sizes": [[1, 2], None]}
+    columns["cloud"] = [2.5, None]
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(2), form(columns, duckdb))
+    moment = datetime(2024, 5, 1, 8, tzinfo=UTC)
+    assert opened.items(["a", "b"]) == [{"id": "a", "datetime": moment, "cloud": 2.5, "sizes": [1, 2]}, {"id": "b"}]
+
+
+def test_a_column_keeps_its_type_and_integers_become_floats(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(1), [{"id": "a", "cloud": 2.5, "band": 3}])
+    opened.append(some_codes(1), [{"id": "b", "cloud": 3}])
+    assert opened.items(["b"]) == [{"id": "b", "cloud": 3.0}]
+    with pytest.raises(ValueError, match="column band holds DOUBLE, in this archive it is BIGINT"):
+        opened.append(some_codes(1), [{"id": "c", "band": 3.5}])
+    with pytest.raises(ValueError, match="column cloud holds VARCHAR"):
+        opened.append(some_codes(1), [{"id": "c", "cloud": "3"}])
+
+
+def test_columns_with_any_name_and_nested_values(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    item = {"id": "a", 'we"ird, name': 1, "select": "x", "deep": {"a": [1, 2], "b": None, "c": "d"}, "élan": True}
+    opened.append(some_codes(1), [item])
+    assert opened.items(["a"]) == [item]

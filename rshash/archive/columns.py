@@ -101,8 +101,8 @@ def column(name: str, values: Any) -> Column | None:
 def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
     """Return a column of Python values, its type found by looking at all of them."""
     kinds = set(map(type, values)) - {type(None)}
-    if any(issubclass(kind, np.generic) for kind in kinds):
-        values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if any(issubclass(kind, np.generic | np.ndarray) for kind in kinds):
+        values = [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
         kinds = set(map(type, values)) - {type(None)}
     if float in kinds and not kinds <= {int, float}:  # how pandas says that there is none
         values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
