@@ -32,11 +32,12 @@ class CategoryOptions(Options):
         quantization_weight: of the quantization.
     """
 
+    epochs: int = number(60, least=1)
     hidden: int = number(1024, least=0)
     learning_rate: float = number(3e-4, above=0)
     categories: int = number(30, least=2)
-    temperature: float = number(0.5, above=0)
-    centre_weight: float = number(0.01, least=0)
+    temperature: float = number(1.0, above=0)
+    centre_weight: float = number(0.001, least=0)
     quantization_weight: float = number(0.001, least=0)
 
 

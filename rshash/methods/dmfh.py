@@ -34,9 +34,10 @@ class DmfhOptions(Options):
         quantization_weight: of the quantization.
     """
 
+    epochs: int = number(60, least=1)
     hidden: int = number(1024, least=0)
     learning_rate: float = number(3e-4, above=0)
-    temperature: float = number(0.5, above=0)
+    temperature: float = number(1.0, above=0)
     triplet_weight: float = number(1.0, least=0)
     margin: float = number(0.2, least=0)
     negatives: Negatives = "hardest"

@@ -46,9 +46,10 @@ class ContrastiveOptions(Options):
         temperature: of the cosines.
     """
 
+    epochs: int = number(40, least=1)
     hidden: int = number(1024, least=0)
     learning_rate: float = number(3e-4, above=0)
-    temperature: float = number(0.5, above=0)
+    temperature: float = number(1.0, above=0)
 
 
 class Vse(Objective):
