@@ -286,14 +286,14 @@ def test_images_without_captions_are_refused():
 
 def test_validation_leaves_the_own_partner_out_and_counts_classes():
     codes = np.array([[1, 1, 1, 1], [1, 1, 1, -1], [-1, -1, -1, -1]], dtype=np.float32)
-    held_out = Validation(codes, codes, np.array([0, 0, 1]))
+    held_out = Validation([codes], codes, np.array([0, 0, 1]))
     assert held_out.measure(lambda x: x, lambda x: x) == {"i2t": 1.0, "t2i": 1.0}  # class 1 has no other item
-    swapped = Validation(codes, codes, np.array([0, 1, 0]))
+    swapped = Validation([codes], codes, np.array([0, 1, 0]))
     assert swapped.measure(lambda x: x, lambda x: x) == {"i2t": 0.5, "t2i": 0.5}
 
 
 def test_validation_of_partners_is_recall():
     codes = np.sign(np.random.default_rng(0).normal(size=(40, 32))).astype(np.float32)
-    held_out = Validation(codes, codes, None)
+    held_out = Validation([codes], codes, None)
     assert held_out.measure(lambda x: x, lambda x: x) == {"i2t": 1.0, "t2i": 1.0}
     assert held_out.measure(lambda x: x, lambda x: -x)["i2t"] == 0.0

@@ -71,6 +71,30 @@ def info_nce(first: Tensor, second: Tensor, temperature: float = 1.0) -> Tensor:
     return (logits.logsumexp(dim=1) + logits.logsumexp(dim=0)) / 2 - partners
 
 
+def soft_info_nce(
+    first: Tensor, second: Tensor, targets: Tensor, backward_targets: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """`info_nce` with several partners: cross entropy with given shares of the other side of the batch.
+
+    Args:
+        first: (B, n_bits) relaxed codes, of any length.
+        second: (B, n_bits) relaxed codes.
+        targets: (B, B) shares of ``second`` that each row of ``first`` is to find, at least 0; a row that adds up to
+            less than 1 counts less.
+        backward_targets: (B, B) shares of ``first`` that each row of ``second`` is to find.
+        temperature: above 0.
+
+    Returns:
+        (B,) loss of each row, the mean of both directions.
+
+    >>> soft_info_nce(torch.eye(2), torch.eye(2), torch.eye(2), torch.eye(2))      # as info_nce
+    tensor([0.3133, 0.3133])
+    """
+    logits = functional.normalize(first, dim=1) @ functional.normalize(second, dim=1).T / temperature  # (B, B)
+    forward, backward = logits.log_softmax(dim=1), logits.T.log_softmax(dim=1)
+    return -((targets * forward).sum(dim=1) + (backward_targets * backward).sum(dim=1)) / 2
+
+
 def bank_contrast(codes: Tensor, bank: Tensor, positives: Tensor, left_out: Tensor, temperature: float) -> Tensor:
     """Cross entropy of finding a row's own entry in a memory bank (UCCH, Hu et al. TPAMI 2023, eq. 5).
 

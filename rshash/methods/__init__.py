@@ -8,6 +8,7 @@ from rshash.methods.category import CATEGORY
 from rshash.methods.chnr import CHNR, CHNR_LABEL_FREE
 from rshash.methods.closed_form import CCA_ITQ, RANDOM_ROTATION
 from rshash.methods.cmdvh import CMDVH
+from rshash.methods.consensus import CONSENSUS
 from rshash.methods.cpah import CPAH
 from rshash.methods.dcmh import DCMH
 from rshash.methods.dgcpn import DGCPN
@@ -37,6 +38,7 @@ METHODS = {
         DUCH,
         CHNR,
         CHNR_LABEL_FREE,
+        CONSENSUS,
         DCMH,
         SSAH,
         MLCAH,

@@ -19,12 +19,15 @@ class DataOptions:
     Attributes:
         image_views: the views that a batch carries, from `rshash.data.views.IMAGE_VIEWS`.
         caption_views: likewise of captions, from `rshash.data.views.CAPTION_VIEWS`.
+        encoded_views: views of an image that the hasher averages, from `rshash.data.views.FIXED_IMAGE_VIEWS`; n of them
+            cost n passes of the image encoder whenever images are encoded.
         view_seed: of the random views; apart from the training seed, so that cached features serve every training.
         captions: "one" trains on one caption of each image, drawn once; "any" draws one of its captions at each step.
     """
 
     image_views: tuple[str, ...] = ("original",)
     caption_views: tuple[str, ...] = ("original",)
+    encoded_views: tuple[str, ...] = ("original",)
     view_seed: int = number(0, least=0)
     captions: Literal["one", "any"] = "one"
 

@@ -71,7 +71,7 @@ class CrossModalHasher:
             )
         code_bytes(image_head.n_bits)
         check_device(device)
-        _check_views(image_views)
+        check_views(image_views)
         self.n_bits = image_head.n_bits
         self.image_views = tuple(image_views)
         self.image_encoder = image_encoder
@@ -304,7 +304,7 @@ def _kind_in_words(kind: type) -> str:
     return {int: "a positive whole number", str: "a string", dict: "an object", list: "a list"}[kind]
 
 
-def _check_views(views: Sequence[str]) -> None:
+def check_views(views: Sequence[str]) -> None:
     """Refuse views that would give an image another code each time, or none."""
     for view in views:
         if view not in FIXED_IMAGE_VIEWS:

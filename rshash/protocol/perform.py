@@ -65,7 +65,7 @@ def cache_features(
     wanted = set()
     for run in runs:
         options = parse_options(METHODS[run.method].options, run.options)
-        for modality, views in enumerate((options.image_views, options.caption_views)):
+        for modality, views in enumerate(((*options.image_views, *options.encoded_views), options.caption_views)):
             wanted |= {(run.data, modality, view, options.view_seed) for view in ("original", *views)}
     for name, modality, view, seed in sorted(wanted):
         compute: Any = (image_features, caption_features)[modality]

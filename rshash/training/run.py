@@ -24,7 +24,7 @@ from rshash.models.cache import FeatureCache
 from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.features import caption_features, image_features
-from rshash.models.hasher import CrossModalHasher
+from rshash.models.hasher import CrossModalHasher, check_views
 from rshash.names import unknown_name
 from rshash.training.checkpoint import BEST, State
 from rshash.training.checks import check_supervision, split_rows
@@ -100,6 +100,7 @@ def train(
     chosen = parse_options(METHODS[method].options, given)
     if resume and checkpoints is None:
         raise ValueError("resume needs the folder of checkpoints of the run to go on with")
+    check_views(chosen.encoded_views)
     recorded = json.loads(json.dumps(dataclasses.asdict(chosen)))  # with lists for tuples, as files give them back
     keep_best = recorded.get("keep") == "best"
     if keep_best and validation == 0:
@@ -154,7 +155,7 @@ def train(
                 head.load_state_dict(weights)
         epoch, metrics = (state.best_epoch, state.best_validation) if best else (state.epoch, state.validation)
         record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
-        return CrossModalHasher(*heads, image_encoder, caption_encoder, record, device)
+        return CrossModalHasher(*heads, image_encoder, caption_encoder, record, device, chosen.encoded_views)
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
     folder = None if checkpoints is None else Path(checkpoints)
@@ -177,6 +178,7 @@ class _Features:
 
     Attributes:
         images: one (N, image dim) for each image view.
+        encoded: one (N, image dim) for each view that the hasher averages.
         captions: one (M, caption dim) for each caption view.
         first_caption: (N + 1,) as in `TrainingPairs`.
         one_caption: (N,) row of the one caption drawn for each image.
@@ -185,6 +187,7 @@ class _Features:
     """
 
     images: list[NDArray[np.float32]]
+    encoded: list[NDArray[np.float32]]
     captions: list[NDArray[np.float32]]
     first_caption: NDArray[np.int64]
     one_caption: NDArray[np.int64]
@@ -206,9 +209,9 @@ class _Features:
         )
 
     def validation(self, rows: NDArray[np.int64]) -> Validation:
-        """Gather the original view of the images of the given rows with one caption each."""
+        """Gather the encoded views of the images of the given rows with one caption each."""
         labels = None if self.labels is None else self.labels[rows]
-        return Validation(self.images[0][rows], self.captions[0][self.one_caption[rows]], labels)
+        return Validation([view[rows] for view in self.encoded], self.captions[0][self.one_caption[rows]], labels)
 
 
 def _encode_views(
@@ -223,8 +226,11 @@ def _encode_views(
     common: Any = {"cache": cache, "seed": options.view_seed, "progress": progress}
     counts = np.array([len(captions) for captions in dataset.captions], dtype=np.int64)
     first_caption = np.concatenate([[0], np.cumsum(counts)])
+    names = dict.fromkeys([*options.image_views, *options.encoded_views])
+    views = {name: image_features(dataset, image_encoder, name, **common) for name in names}
     return _Features(
-        images=[image_features(dataset, image_encoder, view, **common) for view in options.image_views],
+        images=[views[name] for name in options.image_views],
+        encoded=[views[name] for name in options.encoded_views],
         captions=[caption_features(dataset, caption_encoder, view, **common) for view in options.caption_views],
         first_caption=first_caption,
         one_caption=first_caption[:-1] + duch_caption_choice(counts.tolist()),

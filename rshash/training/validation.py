@@ -1,6 +1,6 @@
 """Validation: retrieval among images held out of the training data, in both directions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +24,12 @@ class Validation:
     searches images that are no query. Without classes it is recall@10 of the own partner.
 
     Attributes:
-        images: (V, image dim) float32.
+        images: (V, image dim) float32 for each view whose codes are averaged.
         captions: (V, caption dim) float32, one caption of each image.
         labels: (V,) int64 classes, or None.
     """
 
-    images: NDArray[np.float32]
+    images: Sequence[NDArray[np.float32]]
     captions: NDArray[np.float32]
     labels: NDArray[np.int64] | None
 
@@ -45,7 +45,7 @@ class Validation:
             relax_images: features → relaxed codes.
             relax_captions: features → relaxed codes.
         """
-        images = pack_codes(relax_images(self.images))
+        images = pack_codes(np.mean([relax_images(view) for view in self.images], axis=0))
         captions = pack_codes(relax_captions(self.captions))
         return {"i2t": self._score(images, captions), "t2i": self._score(captions, images)}
 

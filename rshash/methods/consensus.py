@@ -1,0 +1,215 @@
+"""Consensus: our own method, label-free, robust to wrong pairs without being told how many there are.
+
+Three contrasts, of images with captions, of image views, and of captions of one image, each a sum over the batch:
+
+    q_ij = b_i (1 - s) [i = j] + (1 - b_i (1 - s)) softmax_j(<a_i, c_j> / t)        L = - sum_ij q_ij log p_ij
+
+p is the softmax of cosines over the batch, in both directions. What other items agree on enters twice:
+
+- Neighbours instead of negatives. a_i and c_i are codes that are remembered over the epochs, the mean of views and of
+  both sides of a pair. Two images of one kind are no negatives of each other, they share the target.
+- Belief. b_i is the probability that pair i is right, from a mixture of two distributions of the losses of all pairs in
+  a few early epochs (`rshash.methods.mixture`), before wrong pairs are learnt by heart. A pair that is not believed is
+  no positive; its image and its caption still learn from their neighbours' partners, and the two sides no longer share
+  what is remembered of them. Where the high losses are far below those of shuffled pairs, no pair is doubted.
+
+Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
+are encoded.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rshash.losses.contrastive import soft_info_nce
+from rshash.losses.quantization import quantization
+from rshash.methods.method import Method
+from rshash.methods.mixture import clean_probabilities, matching_losses, mean_code
+from rshash.methods.objective import Objective
+from rshash.methods.options import Options, number
+from rshash.methods.pairs import Batch, TrainingPairs
+from rshash.methods.schedule import cosine
+
+
+@dataclass(frozen=True)
+class ConsensusOptions(Options):
+    """Options of consensus beside those of every method.
+
+    DUCH's information only is ``captions="one", image_views=("original", "blur_rotate_crop"),
+    encoded_views=("original",)``.
+
+    Attributes:
+        temperature: of the contrasts.
+        image_weight: of the contrast of image views; that of images with captions has weight 1.
+        caption_weight: of the contrast of captions.
+        quantization_weight: of the mean squared distance of relaxed codes from their signs.
+        warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
+        agreement: s, share of a target that neighbours have, 0 for none.
+        agreement_temperature: t, of the similarities that a target is made of.
+        agreement_from: share of the epochs after which neighbours are listened to.
+        memory: share that stays of a remembered code when its item is seen again.
+        belief: whether pairs are weighed.
+        first_look: epochs done when the losses of all pairs are looked at for the first time.
+        looks: epochs in a row before which that is done; belief comes from the mean loss.
+        belief_temperature: of the losses that belief comes from.
+    """
+
+    image_views: tuple[str, ...] = ("original", "blur_rotate_crop", "flip", "quarter_turn")
+    caption_views: tuple[str, ...] = ("original", "drop_words")
+    captions: Literal["one", "any"] = "any"
+    encoded_views: tuple[str, ...] = ("original", "flip", "quarter_turn")
+    epochs: int = number(40, least=1)
+    batch_size: int = number(128, least=2)
+    hidden: int = number(1024, least=0)
+    learning_rate: float = number(2e-3, above=0)
+    temperature: float = number(0.5, above=0)
+    image_weight: float = number(1.0, least=0)
+    caption_weight: float = number(1.0, least=0)
+    quantization_weight: float = number(0.05, least=0)
+    warm_up: float = number(0.05, least=0)
+    agreement: float = number(0.5, least=0)
+    agreement_temperature: float = number(0.1, above=0)
+    agreement_from: float = number(0.3, least=0)
+    memory: float = number(0.5, least=0)
+    belief: bool = True
+    first_look: int = number(3, least=1)
+    looks: int = number(4, least=1)
+    belief_temperature: float = number(0.2, above=0)
+
+
+class Consensus(Objective):
+    """Consensus in training; arguments as `Objective`. Needs two image views.
+
+    Attributes:
+        belief: (N,) probability that each pair is right.
+    """
+
+    belief: Tensor
+    pair_losses: Tensor
+    shuffled_losses: Tensor
+    image_memory: Tensor
+    caption_memory: Tensor
+    n_captions: Tensor
+    first_caption: Tensor
+
+    def __init__(self, pairs: TrainingPairs, n_bits: int, options: ConsensusOptions) -> None:
+        super().__init__(pairs, n_bits, options)
+        if len(pairs.images) < 2:
+            raise ValueError("consensus contrasts image views, got one; give two or more in image_views")
+        for name in ("agreement", "agreement_from", "memory", "warm_up"):
+            if getattr(options, name) > 1:
+                raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
+        self.options = options
+        first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
+        self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
+        counts = torch.from_numpy(pairs.first_caption).diff()
+        self.register_buffer(
+            "n_captions", counts if pairs.chosen is None else torch.ones_like(counts), persistent=False
+        )
+        self.register_buffer("belief", torch.ones(len(pairs)))
+        self.register_buffer("pair_losses", torch.zeros(len(pairs)))  # sums over the looks so far
+        self.register_buffer("shuffled_losses", torch.zeros(len(pairs)))
+        self.register_buffer("image_memory", torch.zeros(len(pairs), n_bits))
+        self.register_buffer("caption_memory", torch.zeros(len(pairs), n_bits))
+        self.epoch = 0
+
+    def learning_rate(self, epoch: int) -> float:
+        """Rise, then fall as a cosine."""
+        return cosine(self.options.learning_rate, epoch, epochs=self.options.epochs, warm_up=self.options.warm_up)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Look at the losses of all pairs when it is time."""
+        self.epoch = epoch
+        options = self.options
+        if options.belief and options.first_look <= epoch < options.first_look + options.looks:
+            images, captions = self._encode_all()
+            shuffled = captions[torch.randperm(len(captions), device=captions.device)]
+            self.pair_losses += matching_losses(images, captions, options.belief_temperature)
+            self.shuffled_losses += matching_losses(images, shuffled, options.belief_temperature)
+            right = clean_probabilities(self.pair_losses.cpu().numpy(), self.shuffled_losses.cpu().numpy())
+            self.belief.copy_(torch.from_numpy(right))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The three weighted contrasts and the quantization."""
+        options, rows, n = self.options, batch.rows, len(batch)
+        images = self.image_head(self._draw_views(batch))  # (2B, n_bits): first views, then second
+        captions = self.caption_head(self._draw_captions(rows))
+        belief = self.belief[rows, None]
+        image_side = functional.normalize(self.image_memory[rows] + belief * self.caption_memory[rows], dim=1)
+        caption_side = functional.normalize(self.caption_memory[rows] + belief * self.image_memory[rows], dim=1)
+        self._remember(rows, images.detach(), captions.detach())
+
+        sure = torch.ones_like(belief)
+        terms = {
+            "inter": self._contrast(images[:n], captions[:n], image_side, caption_side, belief),
+            "image": options.image_weight * self._contrast(images[:n], images[n:], image_side, image_side, sure),
+            "caption": options.caption_weight
+            * self._contrast(captions[:n], captions[n:], caption_side, caption_side, sure),
+        }
+        codes = torch.cat([images, captions])
+        corners = torch.where(codes.detach() >= 0, 1.0, -1.0).to(codes)
+        terms["quantization"] = options.quantization_weight * quantization(codes, corners).sum() / codes.shape[1]
+        return terms
+
+    def _contrast(
+        self, first: Tensor, second: Tensor, first_side: Tensor, second_side: Tensor, belief: Tensor
+    ) -> Tensor:
+        """Sum over the batch of the cross entropy with the targets q; the sides are (B, n_bits) remembered codes."""
+        options = self.options
+        own = torch.eye(len(first), dtype=first.dtype, device=first.device)
+        if self.epoch < max(1.0, options.agreement_from * options.epochs):
+            targets = backward = belief * own
+        else:
+            similarities = (first_side @ second_side.T).to(first) / options.agreement_temperature
+            share = (1 - options.agreement) * belief  # (B, 1) of the own partner
+            targets = share * own + (1 - share) * similarities.softmax(dim=1)
+            backward = share * own + (1 - share) * similarities.T.softmax(dim=1)
+        return soft_info_nce(first, second, targets, backward, options.temperature).sum()
+
+    def _draw_views(self, batch: Batch) -> Tensor:
+        """Draw two different views of each image: (2B, image dim)."""
+        views, n = torch.stack(batch.images), len(batch)  # (V, B, dim)
+        device = views.device
+        first = torch.randint(len(views), (n,), device=device)
+        second = (first + torch.randint(1, len(views), (n,), device=device)) % len(views)
+        return views[torch.cat([first, second]), torch.arange(n, device=device).repeat(2)]
+
+    def _draw_captions(self, rows: Tensor) -> Tensor:
+        """Draw two captions of each image, the same one in its last view where there is no other: (2B, caption dim)."""
+        views, counts = self.pairs.captions, self.n_captions[rows]
+        first = (torch.rand(len(rows), device=rows.device) * counts).long()
+        step = 1 + (torch.rand(len(rows), device=rows.device) * (counts - 1)).long()
+        start, second = self.first_caption[rows], (first + step) % counts
+        others = torch.where((counts > 1)[:, None], views[0][start + second], views[-1][start + second])
+        return torch.cat([views[0][start + first], others])
+
+    def _remember(self, rows: Tensor, images: Tensor, captions: Tensor) -> None:
+        """Move what is remembered of a batch towards the mean of its two views."""
+        kept = self.options.memory if self.epoch else 0.0
+        for memory, codes in ((self.image_memory, images), (self.caption_memory, captions)):
+            mean = codes.view(2, len(rows), -1).mean(dim=0)
+            memory[rows] = kept * memory[rows] + (1 - kept) * mean
+
+    @torch.no_grad()
+    def _encode_all(self) -> tuple[Tensor, Tensor]:
+        """Mean codes of length 1 of every image over its views and of its captions: (N, n_bits) each."""
+        self.eval()
+        images = mean_code(torch.stack([self.image_head(view) for view in self.pairs.images]))
+        own = functional.normalize(self.caption_head(self.pairs.captions[0]), dim=1)  # (M, n_bits)
+        chosen = torch.arange(len(self.pairs), device=own.device).repeat_interleave(self.n_captions)
+        offsets = torch.arange(len(chosen), device=own.device) - (self.n_captions.cumsum(0) - self.n_captions)[chosen]
+        sums = torch.zeros_like(images).index_add_(0, chosen, own[self.first_caption[chosen] + offsets])
+        self.train()
+        return images, functional.normalize(sums, dim=1)
+
+
+CONSENSUS = Method(
+    "consensus",
+    "this library",
+    ConsensusOptions,
+    Consensus,
+    losses="InfoNCE between and within modalities with neighbours' targets, weighed by belief in pairs; quantization",
+)
