@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rshash.archive.geometry import wkb_to_geojson
 from rshash.data.captions import read_captions
 from rshash.data.images import IMAGE_SUFFIXES, BadImage
 from rshash.ingest.entry import BadInput, Entry
@@ -168,6 +169,13 @@ def test_a_table_may_shout_and_mix_types(tmp_path):
     assert row.columns == {
         "bbox": (8.5, 49.5, 8.5, 49.5), "caption": "7", "price": 1.5, "seen": datetime(2024, 5, 1),
     }  # fmt: skip
+
+
+def test_a_geoparquet_brings_its_geometry(tmp_path):
+    select = "SELECT 'a' AS path, 'POLYGON ((1 2, 3 2, 3 5, 1 2))'::GEOMETRY AS geometry"
+    (row,) = TableListing(write_table(tmp_path / "t.parquet", select))
+    assert row.columns["bbox"] == (1, 2, 3, 5)
+    assert wkb_to_geojson(row.columns["geometry"])["coordinates"][0][0] == [1, 2]
 
 
 def test_an_id_may_be_missing_but_not_come_twice(tmp_path):
