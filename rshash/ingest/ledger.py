@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rshash.archive.items import are_alive
 from rshash.archive.reader import Archive
-from rshash.codes import Codes
+from rshash.codes import Codes, code_bytes
 from rshash.ingest.entry import DIGEST_CHARACTERS, BadInput, Entry, Stamp
 
 LEDGER = ("source", "file_bytes", "file_modified_ns", "file_digest", "recipe", "item_digest")
@@ -55,12 +55,13 @@ def look_up(archive: Archive, entries: Sequence[Entry]) -> list[Known | None]:
         ).fetchall()
     finally:
         connection.unregister("wanted_entries")
-    living = are_alive(archive.segments, np.array([row[1] for row in rows], np.int64))
-    for values, lives in zip(rows, living, strict=True):
+    global_rows = np.array([row[1] for row in rows], np.int64)
+    living = are_alive(archive.segments, global_rows)
+    for values, lives, code, relaxed in zip(rows, living, *_codes(archive, global_rows), strict=True):
         if lives:
-            position, row, source, n_bytes, modified_ns, digest, recipe, item_digest = values
+            position, _, source, n_bytes, modified_ns, digest, recipe, item_digest = values
             stamp = None if n_bytes is None or modified_ns is None else Stamp(n_bytes, modified_ns)
-            found[position] = Known(source, stamp, digest, recipe, item_digest, *_code(archive, row))
+            found[position] = Known(source, stamp, digest, recipe, item_digest, code, relaxed)
     return found
 
 
@@ -104,8 +105,17 @@ def item_of(entry: Entry, digest: str) -> dict[str, Any]:
     }
 
 
-def _code(archive: Archive, row: int) -> tuple[Codes, NDArray[np.float16] | None]:
-    """Return copies of the code and the relaxed code of a global row."""
-    segment = next(segment for segment in archive.segments if row < segment.first_row + segment.n_rows)
-    local = row - segment.first_row
-    return np.array(segment.codes[local]), None if segment.relaxed is None else np.array(segment.relaxed[local])
+def _codes(archive: Archive, rows: NDArray[np.int64]) -> tuple[Codes, Sequence[NDArray[np.float16] | None]]:
+    """Return copies of the codes of global rows, (n, n_bytes), and of their relaxed codes, (n, n_bits) or n times None.
+
+    Copies, because row numbers mean something else after the next commit.
+    """
+    codes = np.empty((len(rows), code_bytes(archive.n_bits)), np.uint8)
+    keeps = bool(archive.segments) and archive.segments[0].relaxed is not None
+    relaxed = np.empty((len(rows), archive.n_bits), np.float16) if keeps else None
+    for segment in archive.segments:
+        mine = np.flatnonzero((rows >= segment.first_row) & (rows < segment.first_row + segment.n_rows))
+        codes[mine] = segment.codes[rows[mine] - segment.first_row]
+        if relaxed is not None and segment.relaxed is not None:
+            relaxed[mine] = segment.relaxed[rows[mine] - segment.first_row]
+    return codes, [None] * len(rows) if relaxed is None else list(relaxed)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -62,11 +61,11 @@ class IngestReport:
         """Return everything as plain values."""
         return asdict(self)
 
-    def save(self, path: str | os.PathLike[str], **more: Mapping[str, Any]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON.
 
         Raises:
             OSError: if the place cannot be written.
         """
         with write_atomically(path) as draft:
-            draft.write_text(json.dumps(self.to_json() | more, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            draft.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

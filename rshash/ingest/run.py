@@ -22,7 +22,7 @@ from rshash.models.hasher import CrossModalHasher
 COMMIT_ROWS = 16_384
 COMMIT_SECONDS = 60.0
 
-_LOOKED_UP = 4096  # entries that are compared with the archive in one query
+_LOOKED_UP = 16_384  # entries that are compared with the archive in one query
 _ENCODED = 32  # entries encoded together
 
 
