@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.components import connect_rows
-from rshash.archive.items import Rows, items_of
-from rshash.archive.selection import codes_at, select_rows
+from rshash.archive.items import Rows
+from rshash.archive.selection import codes_at, ids_at, select_rows
 from rshash.codes import Codes
 from rshash.index.arguments import check_integer
 from rshash.join import first_equal, join_blocks
@@ -53,9 +53,7 @@ class Duplicates:
         """
         if self.archive.manifest.commit != self._commit:
             raise ValueError("the archive has changed since duplicates were looked for: look again")
-        column = {"id": self.archive.columns["id"]}
-        items = items_of(self.archive.database, self.archive.segments, column, self.rows)
-        found = [item["id"] for item in items]
+        found = ids_at(self.archive, self.rows).tolist()
         return [found[start:stop] for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -75,6 +73,7 @@ def find_duplicates(
     bbox: Any = None,
     datetime: Any = None,
     where: str | None = None,
+    ids: Any = None,
     plan: str | None = None,
     n_threads: int | None = None,
 ) -> Duplicates:
@@ -90,6 +89,7 @@ def find_duplicates(
         bbox: as `Archive.search`: look only among items that fulfil these conditions.
         datetime: likewise.
         where: likewise.
+        ids: likewise.
         plan: as `rshash.join`.
         n_threads: as `rshash.join`.
 
@@ -97,7 +97,7 @@ def find_duplicates(
         TypeError, ValueError, ImportError, OSError: as `Archive.search` and `rshash.join`.
     """
     radius = check_integer("radius", radius, 0, archive.n_bits)
-    rows = select_rows(archive, bbox=bbox, datetime=datetime, where=where)
+    rows = select_rows(archive, bbox=bbox, datetime=datetime, where=where, ids=ids)
     roots = _group(codes_at(archive, rows), radius, plan, n_threads)
     order = np.argsort(roots, kind="stable")
     members = np.bincount(roots, minlength=len(rows))  # of each group, at its first row

@@ -29,8 +29,8 @@ RANKING = {"query": np.int64, "rank": np.int64, "distance": np.int64, "fine_dist
 """Columns that a search adds to items."""
 
 
-def to_json(about: Mapping[str, Any], hits: Sequence[Hit]) -> str:
-    """Return hits as a JSON object: what it is about, then ``hits``, one a line.
+def to_json(about: Mapping[str, Any], hits: Sequence[Hit], name: str = "hits") -> str:
+    """Return hits as a JSON object: what it is about, then the hits under their name, one a line.
 
     >>> print(to_json({"n_bits": 64}, [{"rank": 1, "id": "a"}, {"rank": 2, "id": "b"}]))
     {"n_bits": 64, "hits": [
@@ -39,7 +39,7 @@ def to_json(about: Mapping[str, Any], hits: Sequence[Hit]) -> str:
     ]}
     """
     lines = ",\n".join(f"  {_dump(hit)}" for hit in hits)
-    return _dump(about)[:-1] + (f', "hits": [\n{lines}\n]}}' if lines else ', "hits": []}')
+    return _dump(about)[:-1] + (f', "{name}": [\n{lines}\n]}}' if lines else f', "{name}": []}}')
 
 
 def to_csv(hits: Sequence[Hit], columns: Sequence[str]) -> str:

@@ -15,12 +15,14 @@ from rshash.archive import writer
 from rshash.archive.asking import search_archive
 from rshash.archive.compaction import compact
 from rshash.archive.duplicates import Duplicates, find_duplicates
+from rshash.archive.filters import Conditions
 from rshash.archive.hits import ArchiveHits
 from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
 from rshash.archive.lock import pin, unpin
 from rshash.archive.manifest import Manifest, read_manifest
+from rshash.archive.parquet import bounds_of
 from rshash.archive.query import encode_query
-from rshash.archive.segment import Segment, open_segment
+from rshash.archive.segment import Bitmap, Segment, open_segment
 from rshash.archive.store import damage
 from rshash.archive.verify import Report, verify
 from rshash.codes import Codes
@@ -71,6 +73,7 @@ class Archive:
         self._pin: int | None = None
         self._database: DuckDBPyConnection | None = None
         self._has_view = False
+        self.kept_filters: dict[Conditions, list[Bitmap]] = {}
         self.manifest: Manifest
         self.segments: list[Segment]
         self.skipped: dict[str, str]
@@ -116,6 +119,7 @@ class Archive:
 
     def close(self) -> None:
         """Let the files of the snapshot go; arrays already taken from it stay valid."""
+        self.kept_filters.clear()
         if self._database is not None:
             self._database.close()
             self._database, self._has_view = None, False
@@ -248,7 +252,9 @@ class Archive:
         return self.items_at(self.rows_of(ids))
 
     def info(self) -> dict[str, Any]:
-        """Return what the archive is, in plain numbers and words."""
+        """Return what the archive is, in plain numbers and words; bounds and datetimes may be those of deleted rows."""
+        boxes = [segment.bounds for segment in self.segments if segment.bounds is not None]
+        spans = [segment.datetime for segment in self.segments if segment.datetime is not None]
         return {
             "archive": str(self.path),
             "rows": len(self),
@@ -260,6 +266,8 @@ class Archive:
             "deleted rows": self.n_rows - len(self),
             "commit": self.manifest.commit,
             "columns": dict(self.columns),
+            "bounds": bounds_of(np.array(boxes)) if boxes else None,
+            "datetime": (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None,
             "hasher": self.manifest.hasher and self.manifest.hasher.fingerprint,
             "provenance": dict(self.provenance),
         }
@@ -344,11 +352,14 @@ class Archive:
         bbox: Sequence[float] | None = None,
         datetime: "str | dt.datetime | tuple[Any, Any] | None" = None,
         where: str | None = None,
+        ids: Sequence[str] | Sequence[int] | NDArray[Any] | None = None,
         plan: str | None = None,
         n_threads: int | None = None,
     ) -> Duplicates:
         """Group items whose codes lie within a radius; see `rshash.archive.duplicates.find_duplicates`."""
-        return find_duplicates(self, radius, bbox=bbox, datetime=datetime, where=where, plan=plan, n_threads=n_threads)
+        return find_duplicates(
+            self, radius, bbox=bbox, datetime=datetime, where=where, ids=ids, plan=plan, n_threads=n_threads
+        )
 
     def append(self, codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
         """Add rows in one commit; see `rshash.archive.writer.append`."""

@@ -1,13 +1,14 @@
-"""Which rows of an archive are meant: those that live and fulfil conditions. Out: their global rows, or their codes."""
+"""Which rows of an archive are meant: those that live and fulfil conditions. Out: global rows; their ids and codes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rshash.archive.asking import admit
 from rshash.archive.filters import read_conditions
-from rshash.archive.items import Rows
+from rshash.archive.items import Rows, reading, union_sql
 from rshash.codes import Codes, code_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def select_rows(
     """
     if not archive.segments:
         return np.empty(0, np.int64)
-    filters, _ = admit(archive, read_conditions(bbox, datetime, where, archive.columns), ids, None)
+    filters, *_ = admit(archive, read_conditions(bbox, datetime, where, archive.columns), ids, None)
     found = []
     for segment, admitted in zip(archive.segments, filters, strict=True):
         rows = segment.living()
@@ -39,6 +40,25 @@ def select_rows(
             rows = rows & np.unpackbits(admitted, count=segment.n_rows, bitorder="little").view(bool)
         found.append(np.flatnonzero(rows) + segment.first_row)
     return np.concatenate(found)
+
+
+def ids_at(archive: "Archive", rows: Rows) -> NDArray[Any]:
+    """Return the ids of global rows in their order, (n,) int64, or strings as objects.
+
+    Raises:
+        OSError: if the items cannot be read.
+    """
+    if not len(rows):
+        return np.empty(0, np.int64 if archive.manifest.id_type == "integer" else object)
+    items = union_sql(archive.segments, {"id": archive.columns["id"]})
+    connection = archive.database
+    connection.register("wanted", {"row": rows, "position": np.arange(len(rows))})
+    try:
+        with reading(archive.segments):
+            select = f"SELECT id FROM ({items}) JOIN wanted USING (row) ORDER BY position"
+            return np.asarray(connection.execute(select).fetchnumpy()["id"])
+    finally:
+        connection.unregister("wanted")
 
 
 def codes_at(archive: "Archive", rows: Rows) -> Codes:

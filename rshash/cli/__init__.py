@@ -1,7 +1,7 @@
 """The command line: one file a verb, each parses, calls the library and prints.
 
-Results go to stdout (as JSON with ``--json``), progress and warnings to stderr. Exit codes: 0 done, 2 something about
-the input is wrong (one sentence says what), 130 interrupted.
+Results go to stdout (as JSON with ``--json``), progress and warnings to stderr. Exit codes: 0 done, 1 verify found
+damage, 2 something about the input is wrong (one sentence says what), 130 interrupted.
 """
 
 import os
@@ -16,9 +16,16 @@ import rshash
 VERBS = {
     "demo": "the main job end to end on embedded data: train, encode, index, search",
     "train": "captioned images → a hasher",
+    "noise": "captioned images → which captions do not belong to their image",
     "encode": "images or captions → packed codes in a .npy file",
     "index": "images, captions, tables or scenes → an archive; run again: what is new",
     "search": "ask an archive with a sentence or an image",
+    "items": "list items of an archive by their ids or by conditions",
+    "duplicates": "groups of items whose codes are equal or near",
+    "delete": "remove items from an archive",
+    "compact": "rewrite an archive without what was deleted, ordered by month and place",
+    "verify": "hold every byte of an archive against its checksum",
+    "export": "an archive → numpy, faiss, Parquet, PostgreSQL",
     "evaluate": "mAP@k, precision and recall of a hasher in all four directions",
     "diagnose": "bits, distances, collisions and modality gap of a hasher's codes, and what to try",
     "compare": "methods × bits × noise × seeds × splits, trained and measured into one table",

@@ -6,20 +6,10 @@ from typing import Any
 
 import click
 
-from rshash.archive.reader import Archive, open_archive
+from rshash.archive.reader import open_archive
 from rshash.archive.rerank import MEASURES
-from rshash.cli import options
+from rshash.cli import choosing, forms, options
 from rshash.files import write_atomically
-
-FORMATS = ("table", "json", "csv", "geojson", "parquet")
-
-
-def _read_box(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """Read four numbers with commas between."""
-    try:
-        return None if value is None else tuple(float(side) for side in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not numbers with commas between: west,south,east,north") from None
 
 
 @click.command()
@@ -28,17 +18,7 @@ def _read_box(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option("--image", "image_path", type=options.PATH, help="Ask with this image instead of a sentence.")
 @click.option("-k", type=int, help="How many hits.  [default: 10]")
 @click.option("--radius", type=int, help="All hits within this Hamming distance, instead of -k.")
-@click.option(
-    "--bbox",
-    metavar="W,S,E,N",
-    callback=_read_box,
-    help="Items that touch this box in WGS84 degrees; W > E crosses the antimeridian.",
-)
-@click.option("--datetime", help="Items of this moment or interval, UTC: 2023-06, 2023-01-01/.., 2023-01-01T00:00:00Z.")
-@click.option("--where", help='Items this SQL expression over their columns is true of: "cloud_cover < 10".')
-@click.option(
-    "--ids", "ids_file", type=click.File(encoding="utf-8"), help="Only the ids in this file, one a line; - is stdin."
-)
+@choosing.choice
 @click.option(
     "--rerank",
     type=click.Choice(MEASURES),
@@ -46,12 +26,7 @@ def _read_box(context: click.Context, parameter: click.Parameter, value: str | N
 )
 @click.option("--shortlist", type=int, help="How many nearest are ranked again.  [default: 10 k, at least 100]")
 @click.option("--explain", is_flag=True, help="Say on stderr what was left out and what took how long.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    help="How to write the hits.  [default: by the name of -o, else table]",
-)
+@forms.form
 @click.option("-o", "--output", type=options.OUTPUT_FILE, help="Write the hits here instead of on stdout.")
 @click.option("--threads", type=int, help="Threads of the scan.  [default: $RSHASH_NUM_THREADS or all cores]")
 @click.option("--picture", type=options.OUTPUT_FILE, help="Write a contact sheet of the query and its hits (.png).")
@@ -62,10 +37,7 @@ def command(
     image_path: Path | None,
     k: int | None,
     radius: int | None,
-    bbox: tuple[float, ...] | None,
-    datetime: str | None,
-    where: str | None,
-    ids_file: Any,
+    choice: choosing.Choice,
     rerank: str | None,
     shortlist: int | None,
     explain: bool,
@@ -89,7 +61,7 @@ def command(
     """
     if (text is None) == (image_path is None):
         raise click.UsageError("ask with a sentence or with --image FILE, one of them")
-    form = _format(form, output, as_json)
+    form = forms.choose_form(form, output, as_json)
     opened = open_archive(archive)
     query: Any = text
     if image_path is not None:
@@ -102,10 +74,7 @@ def command(
             query,
             k=k,
             radius=radius,
-            bbox=bbox,
-            datetime=datetime,
-            where=where,
-            ids=None if ids_file is None else _read_ids(opened, ids_file),
+            **choice.conditions(opened),
             rerank=rerank,
             shortlist=shortlist,
             n_threads=threads,
@@ -131,28 +100,6 @@ def command(
         written = getattr(hits, f"to_{form}")(output)
         if output is None:
             click.echo(written, nl=not written.endswith("\n"))
-
-
-def _format(form: str | None, output: Path | None, as_json: bool) -> str:
-    """Return the format to write: as asked, else by the name of the file."""
-    if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} were both given: choose one")
-    suffix = "" if output is None else output.suffix.lower().removeprefix(".")
-    form = form or ("json" if as_json else suffix if suffix in FORMATS else "table")
-    if form == "parquet" and output is None:
-        raise click.UsageError("--format parquet writes a file: give its name with -o")
-    return form
-
-
-def _read_ids(archive: Archive, file: Any) -> list[str] | list[int]:
-    """Return the ids of a file, one a line."""
-    lines = [line.rstrip("\r\n") for line in file if line.strip()]
-    if archive.manifest.id_type == "string":
-        return lines
-    try:
-        return [int(line) for line in lines]
-    except ValueError as error:
-        raise ValueError(f"{file.name}: ids of {archive.path} are integers: {error}") from None
 
 
 def _nothing(radius: int | None, conditions: str) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.items import Rows, connect, name_of, reading, union_sql
+from rshash.archive.items import Rows, connect, name_of, union_sql
 from rshash.archive.reader import Archive
-from rshash.archive.selection import codes_at
+from rshash.archive.selection import codes_at, ids_at
 from rshash.codes import Codes
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ class Chosen:
 
     def ids(self) -> NDArray[Any]:
         """Return their ids, (n,) int64 or str; strings are as wide as the longest, so that no pickle is needed."""
-        with reading(self.archive.segments):
-            found = self.connect().execute(self.select("items.id")).fetchnumpy()["id"]
-        return np.asarray(found, np.int64 if self.archive.manifest.id_type == "integer" else str)
+        kind = np.int64 if self.archive.manifest.id_type == "integer" else str
+        return ids_at(self.archive, self.rows).astype(kind)
 
     def connect(self, *folders: Path) -> "DuckDBPyConnection":
         """Open a DuckDB for `select` that may also write to some folders."""
