@@ -340,6 +340,22 @@ def test_small_segments_are_merged_where_they_add_up(images, hasher, tmp_path):
     assert codes_by_id(tmp_path / "a.rshash") == encoded_one_by_one(hasher, images)
 
 
+def test_a_long_run_never_leaves_many_segments(images, hasher, tmp_path, monkeypatch):
+    n_segments = []
+    compact = rshash.Archive.compact
+
+    def counted(archive):
+        n_segments.append(len(archive.segments))
+        return compact(archive)
+
+    monkeypatch.setattr("rshash.ingest.commit.FEW_SEGMENTS", 3)
+    monkeypatch.setattr("rshash.ingest.commit.MANY_SEGMENTS", 3)
+    monkeypatch.setattr(rshash.Archive, "compact", counted)
+    take_in(tmp_path / "a.rshash", images, hasher, commit_rows=1)
+    assert n_segments == [4, 4, 4]
+    assert codes_by_id(tmp_path / "a.rshash") == encoded_one_by_one(hasher, images)
+
+
 def test_a_hasher_with_several_views_is_followed(images, tmp_path):
     plain = make_hasher()
     heads = plain.image_head, plain.caption_head

@@ -70,6 +70,8 @@ class Committer:
             _patiently(lambda: self._archive.append(np.stack(codes), items, floats, on_duplicate="replace"))
         if removed:
             _patiently(lambda: self._archive.delete(removed))
+        if len(self._archive.segments) > MANY_SEGMENTS:
+            self.merge()
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
