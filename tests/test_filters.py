@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import rshash
 from rshash.archive.filters import Box, read_box, to_bitmaps
 from rshash.archive.interval import parse_interval
-from rshash.archive.where import check_where
+from rshash.archive.where import check_where, depends_on_clock
 
 N = 240
 SEGMENTS = (0, 100, 102, N)
@@ -171,6 +171,35 @@ def test_segments_out_of_bounds_are_not_read(tmp_path):
         assert "2 of 3 segments unread, out of bounds" in str(hits.explanation)
     with pytest.raises(OSError, match="items"):
         archive.search(CODES[0], where="id = '0'")
+
+
+def test_conditions_asked_again_are_remembered_until_the_next_commit(tmp_path):
+    archive = rshash.create(tmp_path / "a.rshash", n_bits=16)
+    archive.append(CODES[:9], ITEMS[:9])
+    expected_rows = [row for row in range(9) if ITEMS[row]["cloud"] < 60]
+    for asked in range(2):
+        hits = archive.search(CODES[0], k=9, where="cloud < 60")
+        assert sorted(hits.rows[0].tolist()) == expected_rows
+        assert hits.explanation.kept == bool(asked)
+    assert ", as found before" in str(hits.explanation)
+    archive.delete([f"{expected_rows[0]}.tif"])
+    hits = archive.search(CODES[0], k=9, where="cloud < 60")
+    assert sorted(hits.rows[0].tolist()) == expected_rows[1:]
+    assert not hits.explanation.kept
+    for _ in range(2):
+        hits = archive.search(CODES[0], k=9, where="cloud < 60 AND datetime < now()")
+        assert not hits.explanation.kept
+    for number in range(20):
+        archive.search(CODES[0], k=9, where=f"cloud < {number}")
+    assert len(archive.kept_filters) == 8
+
+
+@pytest.mark.parametrize(
+    "words", ["now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp", "today()", "NOW ( )"]
+)
+def test_expressions_of_the_clock_are_known(words):
+    assert depends_on_clock(f"datetime < {words} - INTERVAL 7 DAYS")
+    assert not depends_on_clock(f"caption = '{words}'")
 
 
 def test_conditions_that_nothing_fulfils_leave_no_hits(archive):

@@ -19,6 +19,9 @@ from rshash.index.arguments import DEFAULT_K, check_integer, check_k_or_radius
 if TYPE_CHECKING:
     from rshash.archive.reader import Archive
 
+FILTERS_KEPT = 8
+"""Conditions whose rows an open archive remembers, a bit for each row of it."""
+
 
 def search_archive(
     archive: "Archive",
@@ -54,6 +57,7 @@ def search_archive(
         if measure is None or radius is not None:
             raise ValueError("shortlist is how many of the nearest rows are ranked again: give it with rerank and k")
     started = perf_counter()
+    is_kept = conditions in archive.kept_filters
     filters, outside = admit(archive, conditions, ids, filter)
     filtered = perf_counter()
     n_wanted = shortlist_length(k, shortlist) if measure is not None and radius is None else k
@@ -77,6 +81,7 @@ def search_archive(
         n_queries=len(asked.codes),
         wanted=f"k = {n_wanted or DEFAULT_K}" if radius is None else f"radius {radius}",
         scan_seconds=scanned - filtered,
+        kept=is_kept,
         rerank=measure,
         n_shortlist=n_shortlist,
         rerank_seconds=perf_counter() - scanned,
@@ -89,17 +94,26 @@ def admit(
 ) -> tuple[list[Bitmap | None], frozenset[str]]:
     """Return which rows of each segment may be hits, None for all, and the segments that bounds alone ruled out.
 
+    What DuckDB found for the last `FILTERS_KEPT` conditions is kept as long as the archive shows the same commit.
+
     Raises:
         ValueError: if an id does not exist, the filter has another shape, or a condition cannot be worked out.
     """
-    segments = archive.segments
+    segments, kept = archive.segments, archive.kept_filters
     found: list[list[Bitmap]] = []
     outside: frozenset[str] = frozenset()
     if conditions:
         asked = [segment for segment in segments if conditions.may_match(segment)]
         outside = frozenset(segment.name for segment in segments) - {segment.name for segment in asked}
-        rows = find_rows(archive.database, asked, archive.columns, conditions) if asked else np.empty(0, np.int64)
-        found.append(to_bitmaps(segments, rows))
+        bitmaps = kept.pop(conditions, None)
+        lasts = bitmaps is not None or not conditions.depend_on_clock()
+        if bitmaps is None:
+            bitmaps = to_bitmaps(segments, find_rows(archive.database, asked, archive.columns, conditions))
+        if lasts:
+            kept[conditions] = bitmaps  # at the end, as the newest
+        if len(kept) > FILTERS_KEPT:
+            del kept[next(iter(kept))]
+        found.append(bitmaps)
     if ids is not None:
         found.append(to_bitmaps(segments, archive.rows_of(ids)))
     if filter is not None:

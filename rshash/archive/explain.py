@@ -32,6 +32,7 @@ class Explanation:
         n_queries: number of queries.
         wanted: what was asked of the scan, for example "k = 10".
         scan_seconds: Hamming distances and selection.
+        kept: whether DuckDB's part of the filter was kept from a search before.
         rerank: how the shortlist was ordered, None where it was not.
         n_shortlist: hits of the scan, over all queries, that were ranked again.
         rerank_seconds: of that.
@@ -49,6 +50,7 @@ class Explanation:
     n_queries: int
     wanted: str
     scan_seconds: float
+    kept: bool = False
     rerank: str | None = None
     n_shortlist: int = 0
     rerank_seconds: float = 0.0
@@ -67,8 +69,9 @@ class Explanation:
         lines = []
         if self.conditions:
             share = 100 * self.n_admitted / max(1, self.n_alive)
-            kept = f"{self.n_admitted:,} of {self.n_alive:,} rows kept ({share:.3g} %)"
-            lines.append(f"filter  {self.conditions}: {kept}, {_milliseconds(self.filter_seconds)}")
+            rows = f"{self.n_admitted:,} of {self.n_alive:,} rows kept ({share:.3g} %)"
+            time = _milliseconds(self.filter_seconds) + (", as found before" if self.kept else "")
+            lines.append(f"filter  {self.conditions}: {rows}, {time}")
             outside = [segment.name for segment in self.segments if segment.outside]
             if outside:
                 names = ", ".join(outside[:5]) + (", …" if len(outside) > 5 else "")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rshash.archive.interval import Interval, format_moment, parse_interval
 from rshash.archive.items import reading, union_sql
 from rshash.archive.segment import Bitmap, Segment
-from rshash.archive.where import check_where, where_failed
+from rshash.archive.where import check_where, depends_on_clock, where_failed
 from rshash.extras import require
 
 if TYPE_CHECKING:
@@ -107,6 +107,10 @@ class Conditions:
             return False
         first, last = (dt.datetime.fromisoformat(end) for end in segment.datetime)
         return self.interval.touches(first, last)
+
+    def depend_on_clock(self) -> bool:
+        """Tell whether other rows may fulfil them later."""
+        return self.where is not None and depends_on_clock(self.where)
 
     def to_sql(self, *, crossing: bool) -> list[str]:
         """Return SQL conditions; a row that fulfils one of them is meant.

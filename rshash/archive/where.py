@@ -29,6 +29,9 @@ REFUSED_PARTS = {
 CLOCK = {"now", "today", "current_date", "get_current_time", "get_current_timestamp", "transaction_timestamp"}
 """Functions of the moment of asking; beside these only what DuckDB calls consistent is admitted."""
 
+CLOCK_WORDS = CLOCK | {"ago", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+"""All names of the moment of asking; DuckDB reads some of them where a column could stand."""
+
 MACROS = {"ago", "date_add", "days_in_month", "fdiv", "fmod", "if", "nullif", "split_part"}
 """Functions that DuckDB defines by others; beside these only those of lists and arrays."""
 
@@ -69,6 +72,17 @@ def check_where(expression: Any, columns: Mapping[str, str]) -> str:
         raise ValueError(f"where is nested too deeply: {expression[:60]!r}…") from None
     _check_type(expression, columns)
     return expression
+
+
+def depends_on_clock(expression: str) -> bool:
+    """Tell whether a checked expression may be true of other rows later.
+
+    >>> depends_on_clock("datetime > now() - INTERVAL 7 DAYS"), depends_on_clock("known < 3")
+    (True, False)
+    """
+    parts = list(_walk(_parse("SELECT ", expression, "")))
+    names = {part.get("function_name", "") for part in parts} | {part.get("column_names", [""])[-1] for part in parts}
+    return not CLOCK_WORDS.isdisjoint(name.lower() for name in names)
 
 
 def where_failed(expression: str, error: Exception) -> ValueError:
