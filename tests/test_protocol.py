@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -238,6 +239,16 @@ def test_the_page_of_methods_shows_clean_and_noisiest_pairs():
     assert "| code | ucm, here | ucm, noise 0.5, here | published |" in head
     (line,) = (line for line in lines if line.startswith("| `duch`:"))
     assert "| 0.900 / 0.900 | 0.400 / 0.400 | " in line
+
+
+def test_the_page_of_methods_names_every_method():
+    page = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    missing = [name for name in METHODS if f"| `{name}`: " not in page]
+    assert not missing, f"rshash compare --report -o RUNS --update docs/methods.md lists {missing}"
+
+
+def test_published_figures_are_of_methods_that_exist():
+    assert {row.method for row in published()} <= {*METHODS, ""}
 
 
 def test_pages_are_filled_between_their_markers(tmp_path):
