@@ -97,15 +97,16 @@ class ArchiveHits:
             OSError: if the items cannot be read.
         """
         self._check_snapshot()
+        asked = range(self.n_queries) if query is None else [query]
+        mine = [self._hits_of(number) for number in asked]
+        items = iter(self.archive.items_at(np.concatenate([self.rows[these] for these in mine])) if mine else [])
         found = []
-        for asked in range(self.n_queries) if query is None else [query]:
-            mine = self._hits_of(asked)
-            items = self.archive.items_at(self.rows[mine])
-            for place, (distance, item) in enumerate(zip(self.distances[mine], items, strict=True)):
-                hit: dict[str, Any] = {"query": asked, "rank": place + 1, "distance": int(distance)}
+        for number, these in zip(asked, mine, strict=True):
+            for place, distance in enumerate(self.distances[these].tolist()):
+                hit: dict[str, Any] = {"query": number, "rank": place + 1, "distance": distance}
                 if self.fine_distances is not None:
-                    hit["fine_distance"] = float(self.fine_distances[mine][place])
-                found.append(hit | item)
+                    hit["fine_distance"] = float(self.fine_distances[these][place])
+                found.append(hit | next(items))
         return found
 
     def table(self) -> str:
