@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -306,3 +307,25 @@ def test_another_user_can_search_not_change(whole):
         path.chmod(0o755)
     assert "[['3']]" in said
     assert "may not be written by this user" in said
+
+
+def test_items_of_skipped_segments_are_refused(copy):
+    flip(copy / "codes-000002.npy", 200)
+    with rshash.open(copy, damaged="skip") as archive:
+        assert archive.items_at([0, 40])[1]["id"] == "40"
+        with pytest.raises(IndexError, match="row 20 lies in a segment that is damaged and was left out"):
+            archive.items_at([0, 20])
+        with pytest.raises(ValueError, match="1 of 1 ids are not in"):
+            archive.rows_of(["20"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
+def test_damaged_items_are_read_or_named(whole, flips):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copytree(whole, Path(folder) / "a.rshash"))
+        for position, bit in flips:
+            flip(path / "items-000001.parquet", position, bit)
+        with rshash.open(path) as archive, contextlib.suppress(OSError):
+            archive.items_at([1, 7, 30])
+            archive.items_at(archive.rows_of(["50"]))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def connect(*folders: Path, sample: int = 1000) -> "DuckDBPyConnection":
     connection: DuckDBPyConnection = duckdb.connect(":memory:")
     allowed = ", ".join(quote(os.path.abspath(folder)) for folder in folders)
     connection.execute(
+        f"SET temp_directory = {quote(os.path.join(gettempdir(), f'rshash-{os.getpid()}'))};"
         f"SET allowed_directories = [{allowed}]; SET enable_external_access = false;"
         f"SET threads = {threads(None)}; SET TimeZone = 'UTC'; SET pandas_analyze_sample = {sample};"
         "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false;"
@@ -116,7 +118,12 @@ def are_alive(segments: Sequence[Segment], rows: Rows) -> NDArray[np.bool_]:
 def items_of(
     connection: "DuckDBPyConnection", segments: Sequence[Segment], columns: Mapping[str, str], rows: Rows
 ) -> list[dict[str, Any]]:
-    """Return the items of global rows, in their order; columns that are NULL are left out."""
+    """Return the items of global rows, in their order; columns that are NULL are left out.
+
+    Raises:
+        IndexError: if a row is of none of these segments.
+        OSError: if the items cannot be read.
+    """
     names = list(columns)
     zoned = {name for name, kind in columns.items() if kind == STANDARD["datetime"]}
     found: dict[int, dict[str, Any]] = {}
@@ -147,6 +154,9 @@ def items_of(
             if "bbox" in item:
                 item["bbox"] = tuple(item["bbox"].values())
             found[row + segment.first_row] = item
+    lost = next((row for row in rows.tolist() if row not in found), None)
+    if lost is not None:
+        raise IndexError(f"row {lost} lies in a segment that is damaged and was left out")
     return [dict(found[row]) for row in rows.tolist()]
 
 
@@ -156,7 +166,7 @@ def reading(segments: Sequence[Segment]) -> Iterator[None]:
     duckdb = require("duckdb", "archive")
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+    except duckdb.Error as error:
         names = ", ".join(str(segment.items_path) for segment in segments)
         raise OSError(
             f"the items of {names} cannot be read: {one_line(error)}; rshash verify says what is damaged"

@@ -199,7 +199,7 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
         raise _damaged(path, "its content is not what its sha256 says")
     try:
         return _checked(fields)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
 
 
@@ -231,14 +231,15 @@ def _checked_segment(fields: dict[str, Any]) -> SegmentEntry:
     files = _checked_files(
         fields["files"], rf"(codes|relaxed)-{name}\.npy|items-{name}\.parquet|alive-{name}-{_NUMBER}\.npy"
     )
-    bounds, datetime = fields["bounds"], fields["datetime"]
+    bounds = fields["bounds"]
+    first, last = fields["datetime"] or (None, None)
     segment = SegmentEntry(
         name=name,
         n_rows=_count(fields["n_rows"]),
         n_alive=_count(fields["n_alive"]),
         files=files,
         bounds=None if bounds is None else _four(bounds),
-        datetime=None if datetime is None else (_text(datetime[0]), _text(datetime[1])),
+        datetime=None if first is None else (_text(first), _text(last)),
     )
     if not 0 < segment.n_rows >= segment.n_alive or segment.codes not in files or segment.items not in files:
         raise ValueError(f"segment {name} has {segment.n_alive} of {segment.n_rows} rows in {sorted(files)}")
