@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.data
-@click.option("--method", default="duch", show_default=True, help="Hashing method, a key of rshash.METHODS.")
+@click.option(
+    "--method",
+    default="consensus",
+    show_default=True,
+    help="Hashing method, a key of rshash.METHODS. The default encodes each image in three views, three passes of the "
+    """image encoder; --option 'encoded_views=["original"]' takes one.""",
+)
 @click.option("--bits", type=int, default=64, show_default=True, help="Width of the codes, 1 to 4096.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of initialisation, batches and views.")
 @click.option("--epochs", type=int, help="Passes over the training images.  [default: the method's]")
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     "--image-encoder",
     default="efficientnet-lite0",
     show_default=True,
-    help="efficientnet-lite0 (pretrained) or small-cnn (needs no weights).",
+    help="efficientnet-lite0 or efficientnet-lite0-levels (pretrained), or small-cnn (needs no weights).",
 )
 @click.option(
     "--caption-encoder",

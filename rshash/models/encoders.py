@@ -55,6 +55,7 @@ class CaptionEncoder(Protocol):
 ENCODERS: dict[Modality, dict[str, tuple[str, str]]] = {
     "image": {
         "efficientnet-lite0": ("rshash.models.pretrained", "EfficientNetLite0"),
+        "efficientnet-lite0-levels": ("rshash.models.pretrained", "EfficientNetLite0Levels"),
         "small-cnn": ("rshash.models.fixed", "SmallCNN"),
     },
     "caption": {

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rshash.extras import require
 from rshash.models.encoders import check_captions, stack_images
 
 _IMAGES_AT_ONCE = 32
 _CAPTIONS_AT_ONCE = 64
+_LEVELS = (2, 4, 10)  # the last blocks at 1/4, 1/8 and 1/16 of the side of the picture
 
 
 class EfficientNetLite0:
@@ -38,9 +40,43 @@ class EfficientNetLite0:
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             pixels = torch.from_numpy(stack_images(images[start : start + _IMAGES_AT_ONCE], side=224))
             inputs = (pixels.to(self._device).permute(0, 3, 1, 2).float() - 127) / 128  # (B, 3, 224, 224)
-            pooled = self._network.extract_features(inputs).mean(dim=(2, 3))
+            pooled = self._pool(inputs)
             features[start : start + len(pooled)] = pooled.cpu().numpy()
         return features
+
+    def _pool(self, inputs: Tensor) -> Tensor:
+        """Map (B, 3, 224, 224) to (B, dim)."""
+        pooled: Tensor = self._network.extract_features(inputs).mean(dim=(2, 3))
+        return pooled
+
+
+class EfficientNetLite0Levels(EfficientNetLite0):
+    """The same network read at four scales: 24, 40 and 112 pooled features on the way, and its last 1280.
+
+    Low levels tell texture and small objects, high ones the scene: multi-scale features as the method DMFH asks for.
+    Each level is brought to a root mean square of 1 for each image, so that none outweighs the others.
+    """
+
+    name = "efficientnet-lite0-levels"
+    preprocessing = f"{EfficientNetLite0.preprocessing}, levels of root mean square 1"
+    dim = 24 + 40 + 112 + EfficientNetLite0.dim
+
+    def _pool(self, inputs: Tensor) -> Tensor:
+        levels: list[Tensor] = []
+        hooks = [
+            self._network._blocks[number].register_forward_hook(
+                lambda _block, _inputs, maps: levels.append(maps.mean(dim=(2, 3)))
+            )
+            for number in _LEVELS
+        ]
+        try:
+            levels.append(super()._pool(inputs))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat(
+            [level / level.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6) for level in levels], dim=1
+        )
 
 
 class MiniLM:
