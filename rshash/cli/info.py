@@ -13,7 +13,7 @@ import rshash
 from rshash.archive.reader import open_archive
 from rshash.cli import options
 from rshash.extras import EXTRAS
-from rshash.kernels import describe
+from rshash.kernels import describe, describe_cuda
 
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -49,13 +49,14 @@ def command(path: Path | None, as_json: bool) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return versions, the search backend and the state of every extra."""
+    """Return versions, the search backend, the GPUs or why there are none, and the state of every extra."""
     missing = {extra: [module for module in modules if find_spec(module) is None] for extra, modules in EXTRAS.items()}
     return {
         "rshash": rshash.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "search": describe(),
+        "cuda": describe_cuda(),
         "packages": {
             module: _version(module) for module in ("numpy", *(m for modules in EXTRAS.values() for m in modules))
         },

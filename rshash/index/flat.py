@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rshash.codes import Codes, check_codes
 from rshash.files import check_mapped
+from rshash.index.device import DeviceIndex, check_device
 from rshash.index.hits import Hits
 from rshash.index.scan import scan
 from rshash.kernels import backend
@@ -65,6 +66,17 @@ class FlatIndex:
         if added.shape[1] != self.codes.shape[1]:
             raise ValueError(f"new codes have {added.shape[1]} bytes, this index holds {self.codes.shape[1]}")
         return FlatIndex(np.concatenate([self.codes, added]))
+
+    def to(self, device: Any) -> "FlatIndex | DeviceIndex":
+        """Return an index over a copy of these codes in the memory of a GPU, or this one for "cpu".
+
+        Args:
+            device: "cuda", "cuda:<number>" or "cpu".
+
+        Raises:
+            TypeError, ValueError, ImportError, OSError, MemoryError: as `DeviceIndex`.
+        """
+        return self if check_device(device) is None else DeviceIndex(self.codes, device)
 
     def search(
         self,

@@ -9,7 +9,7 @@ from rshash.codes import Codes
 from rshash.files import check_mapped
 from rshash.index.arguments import check_k_or_radius, check_queries
 from rshash.index.hits import Hits
-from rshash.kernels import backend, threads
+from rshash.kernels import Backend, backend, threads
 
 Planes = NDArray[np.uint8]
 
@@ -49,25 +49,59 @@ def scan(
     else:
         sliced = {"planes": planes}
         best_plan = native.choose_plan_with_planes(len(queries), database.shape[1])
-    used_plan = best_plan if plan is None else plan
-    if used_plan not in kernel.PLANS:
-        raise ValueError(f"plan must be one of {', '.join(kernel.PLANS)} with this backend, got {plan!r}")
+    used_plan = check_plan(best_plan if plan is None else plan, kernel)
     used_threads = threads(n_threads)
     if n_threads is None:
         used_threads = min(used_threads, max(1, database.size * len(queries) // WORK_PER_THREAD[used_plan]))
-    admitted, n_admitted = _check_filter(filter, len(database))
-    excluded = None if exclude is None else _check_exclude(exclude, len(queries), len(database))
-    if limit is not None:
-        found = native.within_radius(database, queries, limit, used_threads, used_plan, admitted, **sliced)
-        offsets, distances, rows = found
-        hits = Hits(distances, rows, offsets, used_plan)
+    how = {"plan": used_plan, "n_threads": used_threads, **sliced}
+    return answer(kernel, database, queries, count, limit, filter, exclude, how)
+
+
+def check_plan(plan: str, kernel: Backend) -> str:
+    """Return a plan that the backend knows, or raise a ValueError that names those it knows."""
+    if plan not in kernel.PLANS:
+        raise ValueError(f"plan must be one of {', '.join(kernel.PLANS)} with this backend, got {plan!r}")
+    return plan
+
+
+def answer(
+    kernel: Any,
+    database: Any,
+    queries: Any,
+    k: int,
+    radius: int | None,
+    filter: Any,
+    exclude: Any,
+    how: dict[str, Any],
+) -> Hits:
+    """Have a backend answer checked queries and leave out what filter and exclude say.
+
+    Args:
+        kernel: the backend.
+        database: its codes, of shape (N, n_bytes), N >= 1.
+        queries: of shape (Q, n_bytes).
+        k: at least 1; more than N means all.
+        radius: 0..8 * n_bytes, or None for the k nearest.
+        filter: as `rshash.search`.
+        exclude: as `rshash.search`.
+        how: further arguments of the backend, its plan among them.
+
+    Raises:
+        ValueError: if filter or exclude do not fit.
+    """
+    n_rows, n_queries = database.shape[0], queries.shape[0]
+    admitted, n_admitted = _check_filter(filter, n_rows)
+    excluded = None if exclude is None else _check_exclude(exclude, n_queries, n_rows)
+    if radius is not None:
+        offsets, distances, rows = kernel.within_radius(database, queries, radius, admitted=admitted, **how)
+        hits = Hits(distances, rows, offsets, how["plan"])
         return hits if excluded is None else without_in_radius(hits, offsets, excluded)
-    count = min(count if excluded is None else count + 1, n_admitted)
+    count = min(k if excluded is None else k + 1, n_admitted)
     if count == 0:
-        distances, rows = np.empty((len(queries), 0), np.int32), np.empty((len(queries), 0), np.int64)
+        distances, rows = np.empty((n_queries, 0), np.int32), np.empty((n_queries, 0), np.int64)
     else:
-        distances, rows = native.top_k(database, queries, count, used_threads, used_plan, admitted, **sliced)
-    hits = Hits(distances, rows, plan=used_plan)
+        distances, rows = kernel.top_k(database, queries, count, admitted=admitted, **how)
+    hits = Hits(distances, rows, plan=how["plan"])
     return hits if excluded is None else without_in_top_k(hits, excluded)
 
 

@@ -1,7 +1,8 @@
 """Packed codes in, ranked rows out: chooses which of the backends does the work.
 
 Every backend is a module with the two functions of `Backend` and returns the same bytes as the others.
-RSHASH_BACKEND forces one and then fails loudly; unset picks the first of `BACKENDS` that works.
+RSHASH_BACKEND forces one and then fails loudly; unset picks the first of `BACKENDS` that works. The cuda backend is
+loaded only where it is asked for.
 """
 
 import os
@@ -18,7 +19,15 @@ from rshash.codes import Codes
 from rshash.names import unknown_name
 
 BACKENDS = ("native", "numba", "numpy")
-"""Best first."""
+"""Best first; cuda, which needs a device, is never picked unasked."""
+
+REMEDIES = {
+    "cuda": "build it where nvcc is, with RSHASH_CUDA=require",
+    "native": "build it with RSHASH_BUILD=require",
+    "numba": 'pip install "rshash[numba]"',
+    "numpy": "reinstall rshash",
+}
+"""What brings a backend that cannot be imported."""
 
 MOST_THREADS = 1 << 16
 """More than any machine has; the native kernels count them in 32 bits."""
@@ -79,7 +88,7 @@ class Choice(NamedTuple):
     """The backend that searches, and why those before it do not.
 
     Attributes:
-        name: one of `BACKENDS`.
+        name: one of `BACKENDS`, or cuda where it is forced.
         module: the backend itself.
         rejected: name → reason, for every better backend that was passed over.
     """
@@ -97,6 +106,30 @@ def backend() -> Backend:
         ImportError: if the forced backend does not work here.
     """
     return cast(Backend, _choose(os.environ.get("RSHASH_BACKEND", "")).module)
+
+
+def cuda_backend() -> Any:
+    """Return the module `rshash.kernels.cuda`, which has functions beside those of `Backend`.
+
+    Raises:
+        ImportError: if it was not built or cannot be loaded.
+    """
+    try:
+        return import_module("rshash.kernels.cuda")
+    except ImportError as error:
+        raise ImportError(f"the CUDA kernels cannot be loaded ({error}): {REMEDIES['cuda']}") from error
+
+
+def describe_cuda() -> dict[str, Any]:
+    """Say whether a GPU could search: ``devices``, or what is ``missing``; loads the CUDA kernels where there are any.
+
+    >>> len(describe_cuda())
+    1
+    """
+    try:
+        return {"devices": cuda_backend().describe()}
+    except (ImportError, OSError) as error:
+        return {"missing": str(error)}
 
 
 def threads(n_threads: int | None = None) -> int:
@@ -153,13 +186,15 @@ def describe() -> dict[str, Any]:
 def _choose(forced: str) -> Choice:
     """Import the forced backend, or the first that works; warn once about a native module that is broken."""
     if forced:
-        if forced not in BACKENDS:
-            raise unknown_name("backend in RSHASH_BACKEND", forced, BACKENDS)
+        if forced not in REMEDIES:
+            raise unknown_name("backend in RSHASH_BACKEND", forced, tuple(REMEDIES))
         try:
-            return Choice(forced, import_module(f"rshash.kernels.{forced}"), {})
+            module = import_module(f"rshash.kernels.{forced}")
         except ImportError as error:
-            remedy = 'pip install "rshash[numba]"' if forced == "numba" else "build it with RSHASH_BUILD=require"
-            raise ImportError(f"RSHASH_BACKEND={forced} does not work here ({error}): {remedy}") from error
+            raise ImportError(f"RSHASH_BACKEND={forced} does not work here ({error}): {REMEDIES[forced]}") from error
+        if forced == "cuda":
+            _check_device(module)
+        return Choice(forced, module, {})
     rejected: dict[str, str] = {}
     for name in BACKENDS:
         try:
@@ -170,6 +205,14 @@ def _choose(forced: str) -> Choice:
             rejected[name] = f"broken: {error}"
             warnings.warn(f"the {name} search backend is installed but broken ({error})", RuntimeWarning, stacklevel=3)
     raise ImportError(f"no search backend works: {rejected}")
+
+
+def _check_device(cuda: Any) -> None:
+    """Raise an ImportError if no device could search."""
+    try:
+        cuda.describe()
+    except OSError as error:
+        raise ImportError(f"RSHASH_BACKEND=cuda does not work here: {error}") from error
 
 
 def _cores() -> int:
