@@ -218,3 +218,15 @@ def test_faiss_is_asked_for_where_it_is_missing(archive, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"faiss \[bench\]"):
         export(archive, "faiss", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_does_not_take_an_index_is_an_error_of_the_disk(archive, tmp_path, monkeypatch):
+    faiss = pytest.importorskip("faiss", reason="faiss is not installed")
+
+    def full(index, name):
+        raise RuntimeError("write error: No space left on device")
+
+    monkeypatch.setattr(faiss, "write_index_binary", full)
+    with pytest.raises(OSError, match=r"index\.faiss cannot be written: write error: No space left"):
+        export(archive, "faiss", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

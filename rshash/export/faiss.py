@@ -20,12 +20,16 @@ def write(chosen: Chosen, folder: Path) -> None:
 
     Raises:
         ImportError: if faiss is missing.
+        OSError: if faiss cannot write.
     """
     faiss = require("faiss", "bench")
     index = faiss.IndexBinaryFlat(8 * chosen.codes.shape[1])
     for start in range(0, len(chosen), ROWS_AT_ONCE):
         index.add(np.ascontiguousarray(chosen.codes[start : start + ROWS_AT_ONCE]))
     folder.mkdir()
-    faiss.write_index_binary(index, str(folder / "index.faiss"))
+    try:
+        faiss.write_index_binary(index, str(folder / "index.faiss"))
+    except RuntimeError as error:  # faiss knows no other
+        raise OSError(f"{folder / 'index.faiss'} cannot be written: {error}") from error
     np.save(folder / "ids.npy", chosen.ids())
     write_about(chosen, folder)
