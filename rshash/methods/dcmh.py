@@ -82,7 +82,7 @@ DCMH = Method(
     losses="likelihood of inner products + quantization + bit balance",
     supervision="labels",
     departures=(
-        "Frozen encoders; codes pass tanh; Adam instead of SGD, both heads in one step.",
+        "Frozen encoders under heads of 1024 units; codes pass tanh; Adam instead of SGD, both heads in one step.",
         "Bits are balanced over the batch instead of all training items.",
     ),
 )

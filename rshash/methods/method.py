@@ -32,7 +32,7 @@ class Method:
     paper: str
     options: type[DataOptions]
     objective: Callable[..., Objective]
-    losses: str = ""
+    losses: str
     supervision: Supervision = "none"
     codes: bool = True
     departures: tuple[str, ...] = ()

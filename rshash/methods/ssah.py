@@ -149,7 +149,7 @@ SSAH = Method(
     losses="likelihood of features and of codes against labels' + quantization + classes + adversarial",
     supervision="labels",
     departures=(
-        "Frozen encoders; all networks step together for 100 epochs instead of in turns; Adam at one rate.",
+        "Frozen encoders under heads of 1024 units; all networks step together instead of in turns; Adam at one rate.",
         "The likelihood is a likelihood; the released code takes a squared error in its place.",
         "Classes exclude each other, so they are learnt by cross entropy.",
     ),
