@@ -15,7 +15,7 @@ LAYERS = [
     {"index", "models", "picture", "raster"},
     {"encoding", "join", "methods", "search"},
     {"archive", "diagnosis", "evaluation", "training"},
-    {"bench", "demo", "export", "ingest", "protocol"},
+    {"bench", "demo", "export", "ingest", "noise", "protocol"},
     {"cli"},
 ]
 LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -31,6 +31,7 @@ TORCH_FREE = [
     "evaluation",
     "diagnosis",
     "picture",
+    "noise",
     "data",
     "cli",
 ]

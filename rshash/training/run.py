@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rshash.codes import code_bytes
 from rshash.data.dataset import CaptionDataset
 from rshash.data.splits import duch_caption_choice
 from rshash.methods import METHODS
+from rshash.methods.objective import Objective
 from rshash.methods.options import DataOptions, parse_options
 from rshash.methods.pairs import TrainingPairs
 from rshash.models.cache import FeatureCache
@@ -35,7 +36,7 @@ from rshash.training.validation import Validation
 def train(
     dataset: CaptionDataset,
     *,
-    method: str = "duch",
+    method: str = "consensus",
     n_bits: int = 64,
     image_encoder: str = "efficientnet-lite0",
     caption_encoder: str = "minilm",
@@ -52,6 +53,7 @@ def train(
     device: str = "cpu",
     clean: Sequence[int] | NDArray[np.int64] | None = None,
     options: Mapping[str, Any] | None = None,
+    inspect: Callable[[Objective], None] | None = None,
 ) -> CrossModalHasher:
     """Train a hasher.
 
@@ -78,6 +80,7 @@ def train(
         device: torch device.
         clean: rows of the data set whose captions are known to be right, for methods that ask for such a subset.
         options: of the method, by the names of its options class.
+        inspect: called once with the objective after its last epoch, for what a method knows beside its heads.
 
     Returns:
         The hasher of the last epoch, or of the best with the option ``keep="best"``.
@@ -169,7 +172,10 @@ def train(
         log=log,
         on_best=lambda state: hasher(True, state).save(folder / BEST) if folder else None,
     )
-    return hasher(keep_best, loop.run(progress))
+    last = loop.run(progress)
+    if inspect is not None:
+        inspect(objective)
+    return hasher(keep_best, last)
 
 
 @dataclasses.dataclass(frozen=True)

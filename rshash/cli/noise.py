@@ -1,0 +1,90 @@
+"""``rshash noise``: captioned images → which captions do not belong to their image."""
+
+import json
+from pathlib import Path
+
+import click
+
+from rshash.cli import options
+from rshash.files import write_atomically
+
+
+@click.command()
+@options.data
+@click.option("-o", "--output", type=options.OUTPUT_FILE, help="Write the whole ranking, as .json or .csv.")
+@click.option("--picture", type=options.OUTPUT_FILE, help="Draw the most suspicious pairs, for example wrong.png.")
+@click.option("--top", type=click.IntRange(min=1), default=24, show_default=True, help="Pairs to print and to draw.")
+@click.option(
+    "--corrupt",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Try it out: give this share of four fifths of the images captions of others, and measure how well they are "
+    "found (AUC).",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training, and of --corrupt.")
+@click.option("--image-encoder", default="efficientnet-lite0", show_default=True, help="As in rshash train.")
+@click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")
+@options.cache
+@options.device
+@options.quiet
+@options.as_json
+def command(
+    source: options.DataSource,
+    output: Path | None,
+    picture: Path | None,
+    top: int,
+    corrupt: float,
+    seed: int,
+    image_encoder: str,
+    caption_encoder: str,
+    cache_folder: Path | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Rank pairs of image and captions by the probability that they are mismatched, to clean a data set.
+
+    Needs no labels, no clean examples and no share of wrong pairs. Remove what it finds, or leave it: rshash train
+    doubts the same pairs by itself.
+
+    \b
+    Examples:
+      rshash noise --captions dataset.json --images images/ -o suspects.csv --picture suspects.png
+      rshash noise --captions dataset.json --images images/ --corrupt 0.5
+    """
+    if source.captions is None or source.images is None:
+        raise click.UsageError("noise is found in pairs: give --captions FILE and --images FOLDER")
+    if output is not None and output.suffix not in (".json", ".csv"):
+        raise click.UsageError(f"-o must end in .json or .csv, got {output}")
+    from rshash.data.noise import corrupt_pairs
+    from rshash.noise import find_wrong_pairs
+
+    dataset, truth = source.read(progress=not quiet), None
+    if corrupt:
+        corruption = corrupt_pairs(dataset, corrupt, seed=seed)
+        dataset, truth = corruption.dataset, corruption.wrong
+    report = find_wrong_pairs(
+        dataset,
+        truth=truth,
+        image_encoder=image_encoder,
+        caption_encoder=caption_encoder,
+        seed=seed,
+        cache=options.open_cache(cache_folder),
+        progress=not quiet,
+        device=device,
+    )
+    if output is not None:
+        report.save(output)
+    if picture is not None:
+        with write_atomically(picture) as draft:
+            report.picture(top).save(draft, format=(picture.suffix[1:] or "png").replace("jpg", "jpeg"))
+    first = report.rows()[:top]
+    if as_json:
+        click.echo(json.dumps({**report.summary(), "ranking": first}, indent=2))
+        return
+    facts = report.summary()
+    click.echo(f"{facts['pairs']:,} pairs, {facts['suspected']:,} more likely wrong than right")
+    if truth is not None:
+        click.echo(f"{facts['wrong']:,} are wrong on purpose; AUC {facts['auc']:.4f}")
+    for entry in first:
+        click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['captions'][0]}")

@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+import torch
+
+from rshash.losses.contrastive import info_nce, soft_info_nce
+from rshash.methods.consensus import Consensus, ConsensusOptions
+from rshash.methods.mixture import clean_probabilities, matching_losses
+from rshash.methods.pairs import TrainingPairs
+from rshash.methods.schedule import cosine
+
+N = 12
+
+
+def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0, n_kinds=12):
+    """Images and captions of some kinds, cyclic; the captions of the last images may be of other kinds."""
+    generator = torch.Generator().manual_seed(0)
+    counts = np.arange(n) % 3 + 1
+    first = np.concatenate([[0], np.cumsum(counts)])
+    kinds = torch.arange(n) % n_kinds
+    said = kinds.clone()
+    said[n - n_wrong :] += torch.randint(1, n_kinds, (n_wrong,), generator=generator)
+    said %= n_kinds
+    owners = torch.from_numpy(np.repeat(np.arange(n), counts))
+
+    def look(numbers):
+        return 4 * torch.eye(n_kinds)[numbers] + torch.randn(len(numbers), n_kinds, generator=generator)
+
+    return TrainingPairs(
+        images=tuple(look(kinds) for _ in range(n_image_views)),
+        captions=tuple(look(said[owners]) for _ in range(n_caption_views)),
+        first_caption=first,
+        chosen=first[:-1] if chosen else None,
+        labels=None,
+    )
+
+
+def make_consensus(pairs=None, **options):
+    torch.manual_seed(0)
+    return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{"hidden": 16, "epochs": 10, **options}))
+
+
+def run_epochs(objective, first, last):
+    optimizer = objective.optimizers["heads"]
+    for epoch in range(first, last):
+        for group in optimizer.param_groups:
+            group["lr"] = objective.learning_rate(epoch)
+        objective.start_epoch(epoch)
+        for batch in objective.pairs.batches(24, np.random.default_rng(epoch)):
+            terms = objective.losses(batch)
+            optimizer.zero_grad()
+            sum(terms.values()).backward()
+            optimizer.step()
+    return terms
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("n", [1, 5])
+def test_soft_info_nce_is_the_cross_entropy_with_its_targets(n, temperature):
+    generator = torch.Generator().manual_seed(n)
+    first, second, targets, backward = (torch.rand(n, k, generator=generator).double() for k in (4, 4, n, n))
+    found = soft_info_nce(first, second, targets, backward, temperature)
+    unit = [[row / row.norm() for row in side] for side in (first, second)]
+    for i in range(n):
+        forward = torch.stack([unit[0][i] @ unit[1][j] for j in range(n)]) / temperature
+        back = torch.stack([unit[1][i] @ unit[0][j] for j in range(n)]) / temperature
+        loss = 0.0
+        for j in range(n):
+            loss -= targets[i, j] * (forward[j] - forward.exp().sum().log()) / 2
+            loss -= backward[i, j] * (back[j] - back.exp().sum().log()) / 2
+        torch.testing.assert_close(found[i], loss)
+
+
+def test_targets_of_partners_alone_give_info_nce():
+    first, second = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        soft_info_nce(first, second, torch.eye(6), torch.eye(6), 0.5), info_nce(first, second, 0.5)
+    )
+
+
+def test_before_neighbours_are_heard_the_captions_meet_in_info_nce():
+    objective = make_consensus(make_pairs(chosen=True)).eval()
+    batch = next(objective.pairs.batches(64, np.random.default_rng(0)))
+    objective.start_epoch(0)
+    caption, caption_view = (objective.caption_head(view) for view in batch.captions)
+    terms = objective.losses(batch)
+    torch.testing.assert_close(terms["caption"], info_nce(caption, caption_view, 0.5).sum())
+    assert terms.keys() == {"inter", "image", "caption", "quantization"}
+
+
+def test_neighbours_share_a_target():
+    objective = make_consensus()
+    codes = torch.randn(N, 16, generator=torch.Generator().manual_seed(1))
+    sides = torch.nn.functional.normalize(codes, dim=1)
+    objective.start_epoch(9)
+    found = objective._contrast(codes, codes, sides, sides, torch.ones(N, 1))
+    agreed = (sides @ sides.T / 0.1).softmax(dim=1)
+    targets = 0.5 * torch.eye(N) + 0.5 * agreed
+    torch.testing.assert_close(found, soft_info_nce(codes, codes, targets, targets, 0.5).sum())
+
+
+def test_a_pair_that_is_not_believed_is_no_positive():
+    objective = make_consensus()
+    codes = torch.randn(N, 16, generator=torch.Generator().manual_seed(1))
+    belief = torch.ones(N, 1)
+    belief[3] = 0
+    objective.start_epoch(1)
+    found = objective._contrast(codes, codes.roll(1, 0), codes, codes, belief)
+    torch.testing.assert_close(found, (info_nce(codes, codes.roll(1, 0), 0.5) * belief[:, 0]).sum())
+
+
+def test_two_views_and_two_captions_are_drawn_of_the_own_image():
+    objective = make_consensus()
+    rows = torch.arange(N)
+    batch = objective.pairs.batch(rows.numpy(), np.random.default_rng(0))
+    for _ in range(20):
+        first, second = objective._draw_views(batch).chunk(2)
+        for i in range(N):
+            views = [next(v for v in range(3) if torch.equal(batch.images[v][i], half[i])) for half in (first, second)]
+            assert views[0] != views[1]
+        first, second = objective._draw_captions(rows).chunk(2)
+        for i in range(N):
+            own = range(objective.pairs.first_caption[i], objective.pairs.first_caption[i + 1])
+            (drawn,) = [j for j in own if torch.equal(objective.pairs.captions[0][j], first[i])]
+            if len(own) > 1:
+                (other,) = [j for j in own if torch.equal(objective.pairs.captions[0][j], second[i])]
+                assert other != drawn
+            else:
+                assert torch.equal(objective.pairs.captions[1][drawn], second[i])
+
+
+def test_chosen_captions_are_the_only_ones_and_come_in_both_views():
+    objective = make_consensus(make_pairs(chosen=True))
+    first, second = objective._draw_captions(torch.arange(N)).chunk(2)
+    assert torch.equal(first, objective.pairs.captions[0][objective.pairs.chosen])
+    assert torch.equal(second, objective.pairs.captions[1][objective.pairs.chosen])
+
+
+def test_wrong_pairs_are_doubted_without_being_told_how_many():
+    pairs = make_pairs(n=240, n_wrong=72)
+    objective = make_consensus(pairs, epochs=40, hidden=64)
+    run_epochs(objective, 0, 7)
+    assert objective.belief[-72:].mean() < 0.3
+    assert objective.belief[:-72].mean() > 0.8
+
+
+def test_clean_pairs_are_not_doubted():
+    objective = make_consensus(make_pairs(n=240), epochs=40, hidden=64)
+    run_epochs(objective, 0, 7)
+    assert torch.equal(objective.belief, torch.ones(240))
+    assert objective.pair_losses.min() > 0
+
+
+def test_belief_can_be_left_out():
+    objective = make_consensus(make_pairs(n=60, n_wrong=30), belief=False, first_look=1)
+    run_epochs(objective, 0, 4)
+    assert torch.equal(objective.belief, torch.ones(60))
+
+
+def test_learning_brings_pairs_of_one_kind_together():
+    objective = make_consensus(make_pairs(n=120), epochs=20, hidden=64)
+    run_epochs(objective, 0, 20)
+    images, captions = objective._encode_all()
+    nearest = (images @ captions.T).argmax(dim=1)
+    assert (nearest % 12 == torch.arange(120) % 12).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_matching_losses_are_cross_entropies_over_all_pairs(n):
+    generator = torch.Generator().manual_seed(n)
+    images, captions = torch.nn.functional.normalize(torch.randn(2, n, 4, generator=generator), dim=2)
+    logits, partners = images @ captions.T / 0.2, torch.arange(n)
+    both = [torch.nn.functional.cross_entropy(z, partners, reduction="none") for z in (logits, logits.T)]
+    torch.testing.assert_close(matching_losses(images, captions, 0.2), (both[0] + both[1]) / 2)
+
+
+def test_belief_falls_with_the_loss_and_needs_losses_like_those_of_shuffled_pairs():
+    rng = np.random.default_rng(0)
+    losses = np.concatenate([rng.normal(1, 0.1, 300), rng.normal(4, 0.8, 100)])
+    probabilities = clean_probabilities(losses, rng.normal(5, 0.8, 400))
+    assert (np.diff(probabilities[np.argsort(losses)]) <= 0).all()
+    assert probabilities[:300].mean() > 0.95
+    assert probabilities[300:].mean() < 0.05
+    assert (clean_probabilities(losses, rng.normal(12, 0.8, 400)) == 1).all()
+
+
+@pytest.mark.parametrize("losses", [np.ones(9), np.ones(1)])
+def test_losses_that_are_all_equal_doubt_nothing(losses):
+    assert (clean_probabilities(losses, losses + 1) == 1).all()
+
+
+def test_learning_rate_rises_then_falls_to_almost_nothing():
+    rates = [cosine(1.0, epoch, epochs=40, warm_up=0.05) for epoch in range(40)]
+    assert rates[0] < rates[1] < rates[2] == max(rates)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert 0 < rates[-1] < 0.01
+
+
+def test_impossible_options_are_refused():
+    with pytest.raises(ValueError, match="consensus contrasts image views, got one"):
+        make_consensus(make_pairs(n_image_views=1))
+    with pytest.raises(ValueError, match=r"option 'agreement' is 1\.5; expected a share, 0 to 1"):
+        make_consensus(agreement=1.5)
