@@ -215,10 +215,20 @@ def test_relevance_by_class_and_by_pair_never_share_a_column(comparison):
     assert "duch 42" not in tables[1]
 
 
-def test_unknown_metrics_are_refused_with_the_nearest(comparison):
-    folder, _ = comparison
+def test_unknown_metrics_are_refused_with_the_nearest(tmp_path):
     with pytest.raises(ValueError, match=r"unknown metric 'DUCH mAP@2'; did you mean .*'DUCH mAP@20'"):
-        check_metrics(["DUCH mAP@2"], read_folder(folder))
+        check_metrics(["DUCH mAP@2"])
+    words = f"compare --data {tmp_path}/no.json {tmp_path} --metric MAP@20 -o {tmp_path}/runs"
+    result = CliRunner().invoke(main, words.split())
+    assert result.exit_code == 2
+    assert "unknown metric 'MAP@20'; did you mean 'mAP@20'" in result.stderr
+
+
+def test_every_recorded_column_may_be_asked_for(comparison):
+    folder, _ = comparison
+    for found in read_folder(folder):
+        for ranking in found["scores"].values():
+            check_metrics([column for scores in ranking.values() for column in scores])
 
 
 def test_pictures_are_drawn_of_what_has_points(comparison, tmp_path):

@@ -112,10 +112,11 @@ def command(
     from rshash.protocol.pages import check_pages, update_page
     from rshash.protocol.plan import Run
     from rshash.protocol.plot import plot_all
-    from rshash.protocol.record import read_folder
+    from rshash.protocol.record import check_metrics, read_folder
     from rshash.protocol.table import markdown
 
     check_pages(pages)
+    check_metrics(metrics)
     if plots is not None:
         require("matplotlib", "bench")
     failures: dict[str, str] = {}

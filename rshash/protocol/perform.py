@@ -18,11 +18,10 @@ from rshash.models.cache import FeatureCache
 from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.features import caption_features, image_features
 from rshash.protocol.plan import Run, halves
-from rshash.protocol.record import FORMAT, FORMAT_VERSION, Record
+from rshash.protocol.record import CUTS, FORMAT, FORMAT_VERSION, Record
 from rshash.training import train
 
 DIRECTIONS = ("i2t", "t2i")
-CUTS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 MOST_RADII = 32
 """Radii at which precision and recall are recorded, evenly over all distances."""
 

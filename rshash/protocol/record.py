@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rshash.evaluation import EXPECTED, METRICS, WITHIN
 from rshash.files import write_atomically
 from rshash.methods import METHODS
 from rshash.names import unknown_name
@@ -13,6 +14,9 @@ from rshash.protocol.plan import Run
 
 FORMAT = "rshash comparison"
 FORMAT_VERSION = 1
+CUTS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Cuts of the rankings that are recorded, those beyond the database left out."""
+
 MEAN_RECALL = "mR"
 RECALLS = tuple(f"expected R@{k}" for k in (1, 5, 10))
 """What `MEAN_RECALL` averages, in both directions: RemoteCLIP's mR, arXiv 2306.11029, in expectation over ties."""
@@ -119,15 +123,17 @@ def score(record: Record, direction: str, metric: str, ranking: str | None = Non
     return sum(known) / len(parts) if len(known) == len(parts) and record["run"]["split"] == "official" else None
 
 
-def check_metrics(metrics: Sequence[str], records: Sequence[Record]) -> None:
-    """Refuse a metric that no record has.
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuse a name that is no column of a record.
 
     Raises:
         ValueError: with the nearest names.
+
+    >>> check_metrics(["DUCH mAP@20", "P within 2", "mR"])
     """
-    known = {MEAN_RECALL}
-    for record in records:
-        known.update(*(scores for ranking in record["scores"].values() for scores in ranking.values()))
+    known = [MEAN_RECALL, "mAP", "expected mAP", *(f"{name} within 2" for name in WITHIN)]
+    known += [f"{name}@{k}" for name in (*METRICS, *EXPECTED) for k in CUTS]
     for metric in metrics:
-        if metric not in known:
+        name, _, radius = metric.partition(" within ")
+        if metric not in known and not (name in WITHIN and radius.isdecimal()):
             raise unknown_name("metric", metric, known)

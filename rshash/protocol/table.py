@@ -109,7 +109,7 @@ def markdown(records: Sequence[Record], metrics: Sequence[str] = (), *, floats: 
     Raises:
         ValueError: if a metric is unknown; the message holds the nearest.
     """
-    check_metrics(metrics, records)
+    check_metrics(metrics)
     rows = rows_of(records, floats)
     tables, shown = [], set(metrics)
     for split, columns in METRICS.items():
