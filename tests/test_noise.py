@@ -1,3 +1,6 @@
+import csv
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +8,8 @@ from hypothesis import strategies as st
 
 from rshash.data.dataset import CaptionDataset
 from rshash.data.noise import corrupt_pairs
+from rshash.noise import NoiseReport, find_wrong_pairs
+from rshash.picture import BAD, GOOD
 from toy import toy_dataset
 
 
@@ -82,3 +87,65 @@ def test_images_without_captions_and_equal_captions_are_refused():
         corrupt_pairs(CaptionDataset("made", "ab", [("x",), ()]), 0.5)
     with pytest.raises(ValueError, match="one set of captions only"):
         corrupt_pairs(CaptionDataset("made", "ab", [("x",), ("x",)]), 0.5)
+
+
+def made_report(truth=None, n=6):
+    data = toy_dataset(n)
+    losses = np.array([1.0, 5.0, 2.0, 5.0, 0.5, 3.0])[:n]
+    return NoiseReport(data, losses, np.clip(losses / 5, 0, 1), truth)
+
+
+def test_pairs_are_ranked_by_loss_and_ties_by_row():
+    report = made_report()
+    assert report.order.tolist() == [1, 3, 5, 2, 0, 4]
+    assert [entry["id"] for entry in report.rows()] == [report.dataset.ids[row] for row in report.order]
+    assert report.summary()["suspected"] == 3
+    assert report.auc is None
+
+
+def test_auc_is_the_chance_that_a_wrong_pair_stands_before_a_right_one():
+    truth = np.array([False, True, True, False, False, False])
+    losses = made_report().losses
+    pairs = [(a, b) for a in losses[truth] for b in losses[~truth]]
+    expected = np.mean([(a > b) + (a == b) / 2 for a, b in pairs])
+    assert made_report(truth).auc == pytest.approx(expected)
+    assert made_report(np.zeros(6, bool)).auc is None
+
+
+def test_reports_are_saved_as_json_and_as_a_table(tmp_path):
+    report = made_report(np.arange(6) < 2)
+    report.save(tmp_path / "wrong.json")
+    report.save(tmp_path / "wrong.csv")
+    content = json.loads((tmp_path / "wrong.json").read_text())
+    assert content["pairs"] == 6
+    assert content["ranking"][0]["captions"] == list(report.dataset.captions[1])
+    with open(tmp_path / "wrong.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["id"] for row in table] == [entry["id"] for entry in content["ranking"]]
+    assert table[0]["caption"] == report.dataset.captions[1][0]
+
+
+def test_the_most_suspicious_pairs_are_drawn_with_what_is_known_of_them():
+    picture = made_report(np.arange(6) < 2).picture(n=5, columns=3)
+    assert picture.size[0] > picture.size[1] > 168
+    colours = {colour for _, colour in picture.getcolors(1 << 24)}
+    assert {GOOD, BAD} <= colours
+    with pytest.raises(ValueError, match="expected 1 in 2 or more"):
+        made_report().picture(n=0)
+
+
+def test_wrong_pairs_of_a_data_set_are_found_without_its_classes():
+    data = toy_dataset(96)
+    corruption = corrupt_pairs(data, 0.4, seed=1)
+    made = corruption.dataset
+    made.labels = None
+    tiny = {"image_encoder": "small-cnn", "caption_encoder": "bag-of-words", "n_bits": 16, "progress": False}
+    report = find_wrong_pairs(made, truth=corruption.wrong, **tiny)
+    assert report.auc > 0.8
+    again = find_wrong_pairs(made, **tiny)
+    assert np.array_equal(report.losses, again.losses)
+
+
+def test_a_truth_of_another_length_is_refused():
+    with pytest.raises(ValueError, match=r"truth has shape \(3,\); expected one entry for each of 6 pairs"):
+        find_wrong_pairs(toy_dataset(6), truth=np.zeros(3, bool))
