@@ -115,19 +115,21 @@ def tables_pay(codes_a: Codes, codes_b: Codes | None, radius: int) -> bool:
     """Tell whether a join through the tables of a `MultiIndex` takes less time than a scan.
 
     What the tables will look at is not guessed: the number of codes in each bucket gives it exactly; how much they find
-    is told by a sample. Measured for 1,000,000 codes of 64 bits with themselves, CPU seconds of one thread of a shared
-    machine, tables with their making (clustered: 10,000 centres of uneven size, each bit flipped with p = 0.05):
+    is told by a sample. Measured for 1,000,000 codes of 64 bits with themselves: CPU seconds of one thread on a machine
+    that others used, tables with their making, by ``benchmarks/join.py``, which says what was extrapolated:
 
     =======================  ====  ====  ====  ====  ====  ====  ====
     radius                      0     1     2     3     4     5     6
     =======================  ====  ====  ====  ====  ====  ====  ====
-    clustered: scan           9.3   9.4   9.8    11    12    14    15
-    clustered: multi-index    1.0   1.6   2.8   4.8    11    19    27
-    uniform: scan             9.2   9.0   9.2   8.9   9.0   9.1   8.9
-    uniform: multi-index      0.9   1.2   1.5   1.8   4.2   7.3    10
+    clustered: scan           9.2   9.0   9.1   9.5   9.3    10    10
+    clustered: multi-index    0.9   1.3   1.9   2.4   6.5    11    17
+    uniform: scan             9.0   8.9   9.0   8.8   8.9   9.1   8.9
+    uniform: multi-index      0.9   1.3   1.6   1.9   4.9   8.7    12
     =======================  ====  ====  ====  ====  ====  ====  ====
 
-    Both were extrapolated, from 4,096 queries of the scan and 20,000 of the tables. Radius 0 by sorting takes 0.2.
+    The rule takes tables up to radius 5 in both. Sorting answers radius 0 in 0.2. Where codes crowd (a hundred or more
+    within the radius of each) the finding costs more than the looking, and the scan, which finds each pair once, wins
+    earlier: with 130 neighbours a code at radius 2 tables took 11 and the scan 15, with 230 at radius 4 29 and 15.
     """
     b = codes_a if codes_b is None else codes_b
     n_bytes = b.shape[1]
