@@ -20,7 +20,7 @@ from archive_worker import (
     state_after,
     write_history,
 )
-from rshash.archive import store
+from rshash.archive import snapshot, store
 from rshash.archive.lock import write_lock
 
 pytest.importorskip("duckdb")
@@ -163,20 +163,18 @@ def test_a_second_writer_is_told_who_writes(history):
 def test_a_reader_that_loses_the_race_reads_the_manifest_again(history, monkeypatch):
     writing = rshash.open(history)
     change(writing, 1, {})
-    reader = rshash.open(history)
-    reader.close()
-    stale, read = [True], reader._newest_manifest
+    stale, read = [True], snapshot.newest_manifest
 
-    def newest():
-        found = read()
+    def newest(path, damaged):
+        found = read(path, damaged)
         if stale.pop() if stale else False:
             change(writing, 2, state_after(1))  # sweeps commit 1 between its manifest and its files
             for number in (3, 4, 5):
                 change(writing, number, state_after(number - 1))
         return found
 
-    monkeypatch.setattr(reader, "_newest_manifest", newest)
-    reader.refresh()
+    monkeypatch.setattr(snapshot, "newest_manifest", newest)
+    reader = rshash.open(history)
     assert reader.manifest.commit == 5
     check_answers(reader, state_after(5), 1)
 

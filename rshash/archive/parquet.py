@@ -119,17 +119,17 @@ def _check_moments(connection: "DuckDBPyConnection", given: str, ids: Column) ->
     bad = connection.execute(
         f"SELECT r, {given} FROM given WHERE {given} IS NOT NULL AND (TRY_CAST({given} AS TIMESTAMPTZ) "
         "BETWEEN '0001-01-01'::TIMESTAMPTZ AND '9999-12-31 23:59:59.999999'::TIMESTAMPTZ) IS NOT TRUE LIMIT 1"
-    ).fetchone()
-    if bad:
+    ).fetchall()
+    for row, value in bad:
         raise ValueError(
-            f"datetime of item {ids[bad[0]]!r} is {bad[1]!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
+            f"datetime of item {ids[row]!r} is {value!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
         )
 
 
 def _check_type(connection: "DuckDBPyConnection", name: str, found: str, known: str) -> None:
     """Refuse a column whose values would change when they become what the column is."""
-    row = connection.execute(f"SELECT can_cast_implicitly(NULL::{found}, NULL::{known})").fetchone()
-    if found != known and not (row and row[0]):
+    ((allowed,),) = connection.execute(f"SELECT can_cast_implicitly(NULL::{found}, NULL::{known})").fetchall()
+    if found != known and not allowed:
         raise ValueError(
             f"column {name} holds {found}, in this archive it is {known}: convert it, or give it another name"
         )
@@ -149,8 +149,9 @@ def datetime_range(connection: "DuckDBPyConnection", path: Path) -> tuple[str, s
     """Return the first and last moment of an items file, ISO 8601 in UTC; None if it has none."""
     form = "strftime({}(datetime)::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')"
     table = f"read_parquet({quote(os.path.abspath(path))})"
-    row = connection.execute(f"SELECT {form.format('min')}, {form.format('max')} FROM {table}").fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    query = f"SELECT {form.format('min')}, {form.format('max')} FROM {table}"
+    ((first, last),) = connection.execute(query).fetchall()
+    return None if first is None else (first, last)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +12,18 @@ from numpy.typing import NDArray
 
 from rshash.archive import writer
 from rshash.archive.asking import search_archive
+from rshash.archive.checks import check_ids
 from rshash.archive.compaction import compact
+from rshash.archive.creation import create
 from rshash.archive.duplicates import Duplicates, find_duplicates
 from rshash.archive.filters import Conditions
 from rshash.archive.hits import ArchiveHits
 from rshash.archive.items import Rows, connect, create_view, find_ids, items_of
-from rshash.archive.lock import pin, unpin
-from rshash.archive.manifest import Manifest, read_manifest
+from rshash.archive.manifest import Manifest
 from rshash.archive.parquet import bounds_of
 from rshash.archive.query import encode_query
-from rshash.archive.segment import Bitmap, Segment, open_segment
-from rshash.archive.store import damage
+from rshash.archive.segment import Bitmap, Segment
+from rshash.archive.snapshot import DAMAGED, Snapshot, newest_manifest, take_snapshot
 from rshash.archive.verify import Report, verify
 from rshash.codes import Codes
 from rshash.names import unknown_name
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from rshash.models.hasher import CrossModalHasher
-
-ATTEMPTS = 100
-"""How often a reader starts again because a writer swept the snapshot it was about to open."""
-
-DAMAGED = ("refuse", "skip")
 
 
 class Archive:
@@ -70,7 +65,7 @@ class Archive:
             raise unknown_name("damaged", damaged, DAMAGED)
         self.path = Path(path)
         self._damaged = damaged
-        self._pin: int | None = None
+        self._snapshot: Snapshot | None = None
         self._database: DuckDBPyConnection | None = None
         self._has_view = False
         self.kept_filters: dict[Conditions, list[Bitmap]] = {}
@@ -86,36 +81,13 @@ class Archive:
             FileNotFoundError: if the archive or one of its files is missing.
             ValueError: if a file is damaged, or was written by a newer rshash.
         """
-        for _ in range(ATTEMPTS):
-            manifest = self._newest_manifest()
-            held = pin(self.path / manifest.snapshot)
-            if held is None and self._newest_manifest().commit != manifest.commit:
-                continue  # swept meanwhile: there is a newer one
-            try:
-                segments, skipped = _open_segments(self.path, manifest, self._damaged == "skip")
-            except BaseException:
-                if held is not None:
-                    unpin(held)
-                raise
-            self.close()
-            self._pin, self.manifest, self.segments, self.skipped = held, manifest, segments, skipped
-            self.__dict__.pop("hasher", None)
+        if self._snapshot is not None and newest_manifest(self.path, self._damaged) == self.manifest:
             return
-        raise OSError(f"{self.path} changes faster than it can be opened: try again")
-
-    def _newest_manifest(self) -> Manifest:
-        """Return the newest manifest that can be read."""
-        try:
-            return read_manifest(self.path)
-        except ValueError:
-            if self._damaged != "skip":
-                raise
-            for name in sorted(
-                (file.name for file in self.path.glob("manifest-*.json")), key=lambda name: (len(name), name)
-            )[::-1]:
-                with suppress(OSError, ValueError):
-                    return read_manifest(self.path, name)
-            raise
+        snapshot = take_snapshot(self.path, self._damaged)
+        self.close()
+        self._snapshot = snapshot
+        self.manifest, self.segments, self.skipped = snapshot.manifest, snapshot.segments, snapshot.skipped
+        self.__dict__.pop("hasher", None)
 
     def close(self) -> None:
         """Let the files of the snapshot go; arrays already taken from it stay valid."""
@@ -123,9 +95,9 @@ class Archive:
         if self._database is not None:
             self._database.close()
             self._database, self._has_view = None, False
-        if self._pin is not None:
-            unpin(self._pin)
-            self._pin = None
+        if self._snapshot is not None:
+            self._snapshot.release()
+            self._snapshot = None
 
     def __enter__(self) -> "Archive":
         return self
@@ -134,7 +106,7 @@ class Archive:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_pin", None) is not None:
+        if getattr(self, "_snapshot", None) is not None:
             self.close()
 
     def __len__(self) -> int:
@@ -219,7 +191,7 @@ class Archive:
             ValueError: if an id is of no living row.
             TypeError: if ids are not of the archive's type.
         """
-        wanted = writer.check_ids(ids, self.manifest.id_type)
+        wanted = check_ids(ids, self.manifest.id_type)
         rows = find_ids(self.connection, self.segments, wanted)
         missing = [str(wanted[position]) for position in np.flatnonzero(rows < 0)[:4]]
         if missing:
@@ -402,27 +374,6 @@ def create_archive(
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Archive:
-    """Create an archive without rows and open it; arguments and errors as `rshash.archive.writer.create`."""
-    writer.create(
-        path, n_bits=n_bits, hasher=hasher, kind=kind, id_type=id_type, provenance=provenance, overwrite=overwrite
-    )
+    """Create an archive without rows and open it; arguments and errors as `rshash.archive.creation.create`."""
+    create(path, n_bits=n_bits, hasher=hasher, kind=kind, id_type=id_type, provenance=provenance, overwrite=overwrite)
     return Archive(path)
-
-
-def _open_segments(folder: Path, manifest: Manifest, skip: bool) -> tuple[list[Segment], dict[str, str]]:
-    """Map every segment; return those that are whole, and what is wrong with the others if they are to be skipped."""
-    segments: list[Segment] = []
-    skipped: dict[str, str] = {}
-    first_row = 0
-    for entry in manifest.segments:
-        wrong = [problem for name, file in entry.files.items() if skip for problem in damage(folder, name, file)]
-        try:
-            if wrong:
-                raise ValueError("; ".join(map(str, wrong)))
-            segments.append(open_segment(folder, manifest, entry, first_row))
-        except (OSError, ValueError) as error:
-            if not skip:
-                raise
-            skipped[entry.name] = str(error)
-        first_row += entry.n_rows
-    return segments, skipped

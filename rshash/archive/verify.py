@@ -105,12 +105,12 @@ def _broken_promises(manifest: Manifest, entry: SegmentEntry, segment: Segment) 
     table = union_sql([segment], manifest.columns)
     try:
         with reading([segment]):
-            row = connection.execute(f"SELECT count(*), count(id) FROM ({table})").fetchone()
+            (counts,) = connection.execute(f"SELECT count(*), count(id) FROM ({table})").fetchall()
     except OSError as error:
         yield Problem(entry.items, str(error))
         return
-    if row != (segment.n_rows, segment.n_rows):
-        yield Problem(entry.items, f"it has {row} items and ids for {segment.n_rows} codes")
+    if counts != (segment.n_rows, segment.n_rows):
+        yield Problem(entry.items, f"it has {counts} items and ids for {segment.n_rows} codes")
 
 
 def _repeated_ids(folder: Path, manifest: Manifest, segments: list[Segment]) -> Iterator[Problem]:
@@ -123,8 +123,9 @@ def _repeated_ids(folder: Path, manifest: Manifest, segments: list[Segment]) -> 
     living = f"SELECT id FROM ({union_sql(segments, manifest.columns)}) ANTI JOIN dead USING (row)"
     try:
         with reading(segments):
-            row = connection.execute(f"SELECT id FROM ({living}) GROUP BY id HAVING count(*) > 1 LIMIT 1").fetchone()
+            query = f"SELECT id FROM ({living}) GROUP BY id HAVING count(*) > 1 LIMIT 1"
+            repeated = connection.execute(query).fetchall()
     except OSError:
         return  # said of its file already
-    if row is not None:
-        yield Problem(MANIFEST, f"id {row[0]!r} is of two living rows")
+    for (id,) in repeated:
+        yield Problem(MANIFEST, f"id {id!r} is of two living rows")

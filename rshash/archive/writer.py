@@ -1,9 +1,6 @@
-"""Changes of an archive: create, append, delete, update. Each is one commit; until it is made nothing is visible."""
+"""Changes of an archive: append, delete, update. Each is one commit; until it is made nothing is visible."""
 
-import os
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,75 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.columns import Column, column, read_columns
-from rshash.archive.items import Rows, find_ids, standard_columns
+from rshash.archive.checks import check_ids, check_relaxed, check_text, check_unique, check_width
+from rshash.archive.columns import Column, read_columns
+from rshash.archive.items import Rows, find_ids
 from rshash.archive.lock import write_lock
-from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, HasherEntry, Manifest, SegmentEntry
+from rshash.archive.manifest import SegmentEntry
 from rshash.archive.parquet import bounds_of, datetime_range, write_items
-from rshash.archive.store import Draft, seal, sweep
-from rshash.codes import Codes, check_codes, code_bytes
-from rshash.files import write_atomically
+from rshash.archive.store import Draft, sweep
+from rshash.codes import Codes
 from rshash.names import unknown_name
 
 if TYPE_CHECKING:
     from rshash.archive.reader import Archive
-    from rshash.models.hasher import CrossModalHasher
 
 ROWS_A_COMMIT = 65_536
 """Few enough to keep in memory, many enough that a long stream makes few segments."""
 
 ON_DUPLICATE = ("refuse", "replace", "skip")
-
-
-def create(
-    path: str | os.PathLike[str],
-    *,
-    n_bits: int | None = None,
-    hasher: "CrossModalHasher | str | os.PathLike[str] | None" = None,
-    kind: str = "images",
-    id_type: str = "string",
-    provenance: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Create an archive without rows.
-
-    Args:
-        path: directory to create.
-        n_bits: width of the codes; with a hasher it is the hasher's.
-        hasher: hasher, or the folder of a saved one, to keep in the archive, so that text and images can be asked;
-            None for codes only.
-        kind: what a row is, "images" or "captions".
-        id_type: "string" or "integer" (64 bits with sign).
-        provenance: what else the manifest should remember, JSON.
-        overwrite: replace an archive that is there.
-
-    Raises:
-        FileExistsError: if ``path`` exists and ``overwrite`` is false, or it is no archive.
-        ValueError: if an argument is unknown, or neither n_bits nor a hasher is given.
-    """
-    target = Path(path)
-    if kind not in KINDS:
-        raise unknown_name("kind of archive", kind, KINDS)
-    if id_type not in ID_TYPES:
-        raise unknown_name("id_type", id_type, ID_TYPES)
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists: choose another name, or overwrite it on purpose (--overwrite)")
-    if target.exists() and not (target / MANIFEST).is_file():
-        raise FileExistsError(f"{target} exists and is no archive: it is not overwritten, choose another name")
-    loaded = _load(hasher)
-    if loaded is not None:
-        if n_bits not in (None, loaded.n_bits):
-            raise ValueError(f"n_bits is {n_bits}, the hasher makes {loaded.n_bits} bits: leave n_bits out")
-        n_bits = loaded.n_bits
-    if n_bits is None:
-        raise ValueError("give n_bits, the width of the codes, or the hasher that makes them")
-    code_bytes(n_bits)
-    with write_atomically(target, replaces=MANIFEST) as folder:
-        folder.mkdir()
-        entry = None if loaded is None else _keep_hasher(folder, loaded, hasher)
-        Draft(folder, 0).commit(
-            Manifest(0, kind, int(n_bits), id_type, standard_columns(id_type), (), entry, dict(provenance or {}))
-        )
 
 
 def append(archive: "Archive", codes: Any, items: Any, relaxed: Any = None, *, on_duplicate: str = "refuse") -> None:
@@ -175,16 +120,16 @@ def changing(archive: "Archive") -> Iterator[Draft]:
 
 def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate: str) -> None:
     """Write one segment; rows that it replaces die in the same commit."""
-    checked = _check_codes(codes, archive.n_bits)
+    checked = check_width(codes, archive.n_bits)
     columns = read_columns(items, len(checked))
     if not len(checked):
         return
     if "id" not in columns:
         raise ValueError(f"every item needs an id ({archive.manifest.id_type}): add the column id")
     columns["id"] = check_ids(columns["id"], archive.manifest.id_type)
-    _check_unique(columns["id"])
-    _check_text(columns)
-    floats = None if relaxed is None else _check_relaxed(relaxed, len(checked), archive.n_bits)
+    check_unique(columns["id"])
+    check_text(columns)
+    floats = None if relaxed is None else check_relaxed(relaxed, len(checked), archive.n_bits)
     with changing(archive) as draft:
         old = find_ids(archive.connection, archive.segments, columns["id"])
         kept = _settle(columns["id"], old, on_duplicate, archive.path)
@@ -258,84 +203,3 @@ def _settle(ids: Column, old: Rows, on_duplicate: str, path: Path) -> NDArray[np
             )
         raise ValueError(f"{wrong.sum()} of {len(ids)} ids are not in {path}: {names}; append them")
     return None
-
-
-def check_ids(ids: Any, id_type: str) -> Column:
-    """Return ids as an array of strings (object) or int64.
-
-    Raises:
-        TypeError: if they are of another type than the archive's.
-        ValueError: if one is missing or empty.
-    """
-    if isinstance(ids, str | bytes):
-        raise TypeError(f"ids must be a list of ids, got one string {ids!r:.60}")
-    values = column("id", ids if isinstance(ids, np.ndarray) else list(ids))
-    if values is None:
-        if len(ids):
-            raise ValueError("every item needs an id, the first has none")
-        return np.empty(0, object if id_type == "string" else np.int64)
-    good = values.dtype.kind == "O" if id_type == "string" else values.dtype == np.int64
-    if not good or (values.dtype.kind == "O" and not set(map(type, values)) <= {str, type(None)}):
-        kind = type(values[0]).__name__
-        raise TypeError(f"ids of this archive are of type {id_type}, got {kind}: convert them")
-    empty = np.ma.getmaskarray(values) if values.dtype != object else ~values.astype(bool)
-    if empty.any():
-        raise ValueError(f"every item needs an id, item {int(empty.argmax())} has none")
-    return np.ma.getdata(values)
-
-
-def _check_unique(ids: Column) -> None:
-    """Refuse ids that come twice in one call."""
-    n_distinct = len(set(ids.tolist())) if ids.dtype == object else len(np.unique(ids))
-    if n_distinct < len(ids):
-        twice = Counter(ids.tolist()).most_common(1)[0][0]
-        raise ValueError(f"id {twice!r} comes twice among the items: ids are unique in an archive")
-
-
-def _check_text(columns: Mapping[str, Column]) -> None:
-    """Refuse sources and captions that are not strings."""
-    for name in ("source", "caption"):
-        if name in columns and not set(map(type, columns[name].tolist())) <= {str, type(None)}:
-            raise ValueError(f"column {name} must hold strings: give other values another column")
-
-
-def _check_codes(codes: Any, n_bits: int) -> Codes:
-    """Return packed codes whose pad bits are zero."""
-    checked = check_codes(codes, n_bits=n_bits)
-    pad_bits = 8 * checked.shape[1] - n_bits
-    if pad_bits and (checked[:, -1] & ((1 << pad_bits) - 1)).any():
-        raise ValueError(f"codes have bits set behind bit {n_bits - 1}: they are not of {n_bits} bits")
-    return checked
-
-
-def _check_relaxed(relaxed: Any, n_rows: int, n_bits: int) -> NDArray[np.float16]:
-    """Return relaxed codes as float16."""
-    values = np.asarray(relaxed)
-    if values.shape != (n_rows, n_bits) or values.dtype.kind != "f":
-        raise ValueError(
-            f"relaxed codes must be floats of shape ({n_rows}, {n_bits}), got {values.dtype} {values.shape}"
-        )
-    half = values.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise ValueError("relaxed codes hold NaN, infinity or values beyond float16: encode those items again")
-    return half
-
-
-def _load(hasher: Any) -> Any:
-    """Return a hasher, loaded if a path was given."""
-    if hasher is None or not isinstance(hasher, str | os.PathLike):
-        return hasher
-    from rshash.models.hasher import CrossModalHasher
-
-    return CrossModalHasher.load(hasher)
-
-
-def _keep_hasher(folder: Path, loaded: "CrossModalHasher", given: Any) -> HasherEntry:
-    """Copy or save a hasher into the archive."""
-    target = folder / f"hasher-{loaded.fingerprint[:12]}"
-    if isinstance(given, str | os.PathLike):
-        shutil.copytree(given, target)
-    else:
-        loaded.save(target)
-    files = {file.name: seal(file) for file in sorted(target.iterdir()) if file.is_file()}
-    return HasherEntry(target.name, loaded.fingerprint, files)

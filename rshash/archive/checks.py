@@ -1,0 +1,73 @@
+"""What rows must be before anything of them is written: ids, texts, codes, relaxed codes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rshash.archive.columns import Column, column
+from rshash.codes import Codes, check_codes
+
+
+def check_ids(ids: Any, id_type: str) -> Column:
+    """Return ids as an array of strings (object) or int64.
+
+    Raises:
+        TypeError: if they are of another type than the archive's.
+        ValueError: if one is missing or empty.
+    """
+    if isinstance(ids, str | bytes):
+        raise TypeError(f"ids must be a list of ids, got one string {ids!r:.60}")
+    values = column("id", ids if isinstance(ids, np.ndarray) else list(ids))
+    if values is None:
+        if len(ids):
+            raise ValueError("every item needs an id, the first has none")
+        return np.empty(0, object if id_type == "string" else np.int64)
+    good = values.dtype.kind == "O" if id_type == "string" else values.dtype == np.int64
+    if not good or (values.dtype.kind == "O" and not set(map(type, values)) <= {str, type(None)}):
+        kind = type(values[0]).__name__
+        raise TypeError(f"ids of this archive are of type {id_type}, got {kind}: convert them")
+    empty = np.ma.getmaskarray(values) if values.dtype != object else ~values.astype(bool)
+    if empty.any():
+        raise ValueError(f"every item needs an id, item {int(empty.argmax())} has none")
+    return np.ma.getdata(values)
+
+
+def check_unique(ids: Column) -> None:
+    """Refuse ids that come twice in one call."""
+    n_distinct = len(set(ids.tolist())) if ids.dtype == object else len(np.unique(ids))
+    if n_distinct < len(ids):
+        twice = Counter(ids.tolist()).most_common(1)[0][0]
+        raise ValueError(f"id {twice!r} comes twice among the items: ids are unique in an archive")
+
+
+def check_text(columns: Mapping[str, Column]) -> None:
+    """Refuse sources and captions that are not strings."""
+    for name in ("source", "caption"):
+        if name in columns and not set(map(type, columns[name].tolist())) <= {str, type(None)}:
+            raise ValueError(f"column {name} must hold strings: give other values another column")
+
+
+def check_width(codes: Any, n_bits: int) -> Codes:
+    """Return packed codes whose pad bits are zero."""
+    checked = check_codes(codes, n_bits=n_bits)
+    pad_bits = 8 * checked.shape[1] - n_bits
+    if pad_bits and (checked[:, -1] & ((1 << pad_bits) - 1)).any():
+        raise ValueError(f"codes have bits set behind bit {n_bits - 1}: they are not of {n_bits} bits")
+    return checked
+
+
+def check_relaxed(relaxed: Any, n_rows: int, n_bits: int) -> NDArray[np.float16]:
+    """Return relaxed codes as float16."""
+    values = np.asarray(relaxed)
+    if values.shape != (n_rows, n_bits) or values.dtype.kind != "f":
+        raise ValueError(
+            f"relaxed codes must be floats of shape ({n_rows}, {n_bits}), got {values.dtype} {values.shape}"
+        )
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise ValueError("relaxed codes hold NaN, infinity or values beyond float16: encode those items again")
+    return half
