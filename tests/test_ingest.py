@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -191,6 +192,7 @@ def test_an_interrupted_run_keeps_what_it_encoded(images, hasher, tmp_path, monk
         patch.setattr(type(hasher.load_image_encoder()), "encode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             take_in(tmp_path / "a.rshash", images, hasher)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
     assert counts(take_in(tmp_path / "a.rshash", images, hasher)) == (8, 0, 0, 32, 0)
 
 
@@ -367,8 +369,6 @@ def test_a_hasher_with_several_views_is_followed(images, tmp_path):
 
 
 def test_another_writer_is_waited_for(images, hasher, tmp_path, monkeypatch):
-    import threading
-
     from rshash.archive.lock import write_lock
 
     take_in(tmp_path / "a.rshash", images, hasher)

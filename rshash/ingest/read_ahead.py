@@ -1,7 +1,7 @@
 """Work in, results out in the same order: done by a few threads, a bounded way ahead of whoever takes the results."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -18,7 +18,7 @@ BYTES_AHEAD = 256 << 20
 
 def read_ahead(
     work: Iterable[Work], read: Callable[[Work], Result], n_threads: int, size_of: Callable[[Result], int]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``read(item)`` for each item, in order.
 
     At most `GROUPS_AHEAD` groups wait, and fewer where results are large: about `BYTES_AHEAD`, but always one group for

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,8 +80,10 @@ def ingest(
         encoder = Encoder(hasher, source.kind, cache)
         committer = Committer(archive, commit_rows, commit_seconds, _keeps_relaxed(archive, keep_relaxed))
         run = _Run(archive, source, encoder, committer, report, bar, strict)
+        readings = read_ahead(run.to_read(), encoder.read, reading_threads, lambda reading: reading.n_bytes)
         try:
-            run.encode(read_ahead(run.to_read(), encoder.read, reading_threads, lambda reading: reading.n_bytes))
+            with closing(readings):  # its threads end here, whatever happens
+                run.encode(readings)
         finally:  # also when interrupted: what was encoded is kept
             committer.commit()
             encoder.finish()
