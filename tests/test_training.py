@@ -16,6 +16,7 @@ from rshash.training.validation import Validation
 from toy import toy_dataset
 
 SMALL = {
+    "method": "duch",
     "n_bits": 16,
     "image_encoder": "small-cnn",
     "caption_encoder": "bag-of-words",
@@ -297,3 +298,26 @@ def test_validation_of_partners_is_recall():
     held_out = Validation([codes], codes, None)
     assert held_out.measure(lambda x: x, lambda x: x) == {"i2t": 1.0, "t2i": 1.0}
     assert held_out.measure(lambda x: x, lambda x: -x)["i2t"] == 0.0
+
+
+def test_views_that_a_method_averages_are_those_of_the_hasher_and_of_validation(cache):
+    common = {**SMALL, "method": "consensus", "epochs": 2, "options": {"hidden": 16}}
+    averaged = train(toy_dataset(), **common, cache=cache)
+    one = train(toy_dataset(), **{**common, "options": {"hidden": 16, "encoded_views": ["original"]}}, cache=cache)
+    assert averaged.image_views == ("original", "flip", "quarter_turn")
+    assert one.image_views == ("original",)
+    weights = zip(averaged.image_head.parameters(), one.image_head.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in weights)
+    assert averaged.provenance["metrics"] != one.provenance["metrics"]
+
+
+def test_random_views_are_refused_before_any_encoding(cache):
+    with pytest.raises(ValueError, match="unknown image view of a hasher 'blur_rotate_crop'"):
+        train(toy_dataset(), **{**SMALL, "options": {"encoded_views": ["blur_rotate_crop"]}}, cache=cache)
+
+
+def test_what_a_method_knows_beside_its_heads_can_be_inspected(cache):
+    seen = []
+    hasher = train(toy_dataset(), **{**SMALL, "method": "consensus"}, cache=cache, inspect=seen.append)
+    (objective,) = seen
+    assert objective.belief.shape == (hasher.provenance["images"]["training"],)
