@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rshash.cli import run
 from rshash.data.dataset import CaptionDataset
 from rshash.data.noise import corrupt_pairs
 from rshash.noise import NoiseReport, find_wrong_pairs
@@ -149,3 +150,27 @@ def test_wrong_pairs_of_a_data_set_are_found_without_its_classes():
 def test_a_truth_of_another_length_is_refused():
     with pytest.raises(ValueError, match=r"truth has shape \(3,\); expected one entry for each of 6 pairs"):
         find_wrong_pairs(toy_dataset(6), truth=np.zeros(3, bool))
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    assert run(["scenes", "-n", "40", "--size", "32", "-o", str(folder / "made"), "--quiet"]) == 0
+    return folder / "made"
+
+
+def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
+    common = ["noise", "--captions", str(scenes / "captions.json"), "--images", str(scenes / "images")]
+    common += ["--image-encoder", "small-cnn", "--caption-encoder", "bag-of-words"]
+    common += ["--cache", str(scenes.parent / "cache")]
+    outputs = ["-o", str(tmp_path / "wrong.csv"), "--picture", str(tmp_path / "wrong.png"), "--top", "4"]
+    capsys.readouterr()
+    assert run([*common, "--quiet", "--corrupt", "0.5", "--json", *outputs]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"] == 40
+    assert 0 <= found["auc"] <= 1
+    assert len(found["ranking"]) == 4
+    assert len((tmp_path / "wrong.csv").read_text().splitlines()) == 41
+    assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
+    assert run([*common, "-o", str(tmp_path / "wrong.txt")]) == 2
+    assert "must end in .json or .csv" in capsys.readouterr().err
