@@ -147,7 +147,7 @@ def places(value, at=()):
         yield from places(part, (*at, key))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_manifest_with_any_other_value_is_read_or_refused(whole, data):
     content = (whole / "manifest.json").read_bytes()
@@ -187,7 +187,7 @@ def reseal(text):
     return head + digest + tail
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7), cut=st.integers(0, 10**6))
 def test_a_manifest_with_any_other_byte_is_refused(whole, position, bit, cut):
     content = (whole / "manifest.json").read_bytes()
@@ -319,7 +319,7 @@ def test_items_of_skipped_segments_are_refused(copy):
             archive.rows_of(["20"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
 def test_damaged_items_are_read_or_named(whole, flips):
     with tempfile.TemporaryDirectory() as folder:
