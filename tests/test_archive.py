@@ -336,3 +336,12 @@ def test_columns_with_any_name_and_nested_values(tmp_path):
     item = {"id": "a", 'we"ird, name': 1, "select": "x", "deep": {"a": [1, 2], "b": None, "c": "d"}, "élan": True}
     opened.append(some_codes(1), [item])
     assert opened.items(["a"]) == [item]
+
+
+def test_columns_may_have_the_names_that_queries_use_inside(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    items = [{"id": name, "position": place, "wanted": "w", "ordered": "o"} for place, name in enumerate("abc")]
+    opened.append(some_codes(3), items)
+    opened.delete(["b"])
+    opened.compact()
+    assert opened.items(["c", "a"]) == [items[2], items[0]]

@@ -22,8 +22,8 @@ from rshash.archive.geometry import (
 )
 
 Column = NDArray[Any]
-RESERVED = ("row", "rank", "distance")
-"""Names that hits add to items."""
+RESERVED = ("row", "query", "rank", "distance", "fine_distance", "file_row_number")
+"""Names that hits and readers add to items."""
 
 
 def read_columns(items: Any, n_rows: int) -> dict[str, Column]:
@@ -47,7 +47,9 @@ def read_columns(items: Any, n_rows: int) -> dict[str, Column]:
     raw = _raw_columns(items)
     for name in raw:
         if not isinstance(name, str) or not name or name.casefold() in RESERVED or not name.isprintable():
-            raise ValueError(f"an item's column cannot be called {name!r}: {', '.join(RESERVED)} are what hits add")
+            raise ValueError(
+                f"an item's column cannot be called {name!r}: {', '.join(RESERVED)} are added by searching"
+            )
     if len({name.casefold() for name in raw}) < len(raw):
         raise ValueError(f"columns of items differ only in upper and lower case: {', '.join(raw)}")
     for name, values in raw.items():

@@ -73,7 +73,7 @@ def _write(archive: "Archive", draft: Draft, entry: SegmentEntry, rows: Rows) ->
         with reading(segments):
             copy_items(
                 connection,
-                f"SELECT {columns} FROM items JOIN ordered USING (row) ORDER BY position",
+                f"SELECT {columns} FROM items JOIN ordered USING (row) ORDER BY ordered.position",
                 draft.path(entry.items),
                 entry.bounds,
             )

@@ -95,7 +95,9 @@ def find_ids(connection: "DuckDBPyConnection", segments: Sequence[Segment], ids:
     connection.register("wanted", {"position": np.arange(len(ids)), "id": ids})
     try:
         with reading(segments):
-            result = connection.execute("SELECT position, row FROM items JOIN wanted USING (id)").fetchnumpy()
+            result = connection.execute(
+                "SELECT wanted.position, items.row FROM items JOIN wanted USING (id)"
+            ).fetchnumpy()
     finally:
         connection.unregister("wanted")
     positions, rows = (np.asarray(result[name], np.int64) for name in ("position", "row"))

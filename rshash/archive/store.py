@@ -74,8 +74,8 @@ class Draft:
                 file.flush()
                 os.fsync(file.fileno())
         _flush_directory(self.folder)
+        self._written.clear()  # before they count, lest an interrupt in between has `discard` remove them
         os.replace(self.folder / f"{MANIFEST}.new", self.folder / MANIFEST)
-        self._written.clear()
         _flush_directory(self.folder)
 
     def discard(self) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rshash.archive.columns import RESERVED
 from rshash.extras import require
 from rshash.ingest.entry import BadInput
 from rshash.ingest.listing import Listed
@@ -21,16 +22,8 @@ _READERS = {
 _UNDERSTOOD = ("path", "id", "datetime", "caption", *PLACE_COLUMNS)
 _AS_TEXT = ("UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", "HUGEINT", "UHUGEINT", "UBIGINT")
 _RESERVED = (
-    "source",
-    "window",
-    "row",
-    "rank",
-    "distance",
-    "file_bytes",
-    "file_modified_ns",
-    "file_digest",
-    "item_digest",
-    "recipe",
+    *RESERVED,
+    *("source", "window", "file_bytes", "file_modified_ns", "file_digest", "item_digest", "recipe"),
 )
 
 
