@@ -84,7 +84,7 @@ def test_without_the_extension_every_door_names_the_remedy():
         lambda: rshash.FlatIndex(CODES).to("cuda"),
         kernels.cuda_backend,
     ):
-        with pytest.raises(ImportError, match="the CUDA kernels cannot be loaded .*RSHASH_CUDA=require"):
+        with pytest.raises(ImportError, match=r"the CUDA kernels cannot be loaded .*RSHASH_CUDA=require"):
             search()
 
 
@@ -97,7 +97,7 @@ def test_without_a_device_every_door_says_so():
         lambda: rshash.FlatIndex(CODES).to("cuda"),
         kernels.cuda_backend().describe if IS_BUILT else None,
     ):
-        with pytest.raises(OSError, match="there is no (CUDA device|NVIDIA driver) here"):
+        with pytest.raises(OSError, match=r"there is no (CUDA device|NVIDIA driver) here"):
             search()
 
 
@@ -219,12 +219,10 @@ def test_tensors_on_the_device_are_searched_in_place():
     for hits in (index.search(queries, k=20), rshash.search(codes, queries, k=20, device="cuda")):
         assert np.array_equal(hits.ids, expected.ids)
     assert np.array_equal(index.search(codes[7], k=20).ids[0], expected.ids[7])
-    with pytest.raises(ValueError, match="call .contiguous"):
+    with pytest.raises(ValueError, match=r"call \.contiguous"):
         rshash.search(codes[:, 1:], codes[:1, 1:], device="cuda")
-    sliced = codes[1:]  # begins at an odd address
-    assert np.array_equal(
-        rshash.search(sliced, queries, device="cuda").ids, rshash.search(sliced.cpu(), queries.cpu()).ids
-    )
+    odd = codes[1:]  # begins at an odd address
+    assert np.array_equal(rshash.search(odd, queries, device="cuda").ids, rshash.search(odd.cpu(), queries.cpu()).ids)
 
 
 @on_device
@@ -247,7 +245,7 @@ def test_threads_search_at_once():
 @on_device
 def test_too_much_memory_and_missing_devices_are_told():
     huge = np.broadcast_to(np.zeros(512, np.uint8), (1 << 40, 512))
-    with pytest.raises(MemoryError, match="GiB more are needed, and .* GiB are free"):
+    with pytest.raises(MemoryError, match=r"GiB more are needed, and .* GiB are free"):
         DeviceIndex(huge)
     with pytest.raises(OSError, match="there is no CUDA device 999"):
         rshash.search(CODES, CODES[0], device="cuda:999")

@@ -112,27 +112,26 @@ struct Trial {
   }
 };
 
-/// All ways to lie in memory and all filters, for one shape.
+/// A database and queries of one shape, each on the device and on the host, lying there in some way.
 void test_shape(std::int64_t n_rows, std::int64_t n_bytes, std::int64_t n_queries, std::mt19937& random) {
   const Codes codes = make_codes(n_rows, n_bytes, random), queries = make_queries(codes, n_queries, random);
+  const auto bitmap = make_bitmap(n_rows, std::vector<unsigned>{0, 2, 20}[random() % 3], random);
   const std::size_t offsets[] = {0, 4, 8, 1, 2, 3};
-  for (const unsigned one_in : {0, 2, 20}) {
-    const auto bitmap = make_bitmap(n_rows, one_in, random);
-    const OnDevice database(codes, offsets[random() % 6]), asked(queries, offsets[random() % 6]);
-    const Layout host(codes, static_cast<Layout::Kind>(random() % Layout::n_kinds));
-    const Layout asked_host(queries, static_cast<Layout::Kind>(random() % Layout::n_kinds));
-    cuda::Options options;
-    options.admitted = bitmap.empty() ? nullptr : bitmap.data();
-    options.sizes = {random() % 4 == 0 ? 96 : 32, 1 + static_cast<int>(random() % 200),
-                     1 + n_rows * n_bytes / (1 + static_cast<int>(random() % 5)),
-                     1 + static_cast<int>(random() % 40), static_cast<std::int64_t>(random() % 20000)};
-    const auto on_host = [](const Layout& layout) { return cuda::Codes{layout.view(), false}; };
-    const Trial trials[] = {{codes, queries, database.get(), on_host(asked_host), bitmap, options},
-                            {codes, queries, on_host(host), asked.get(), bitmap, options}};
-    for (const Trial& trial : trials) {
-      trial.check_top(std::vector<std::int64_t>{1, 10, n_rows}[random() % 3]);
-      trial.check_radius(static_cast<std::int32_t>(8 * n_bytes * (random() % 5) / 4));
-    }
+  const OnDevice database(codes, offsets[random() % 6]), asked(queries, offsets[random() % 6]);
+  const Layout host(codes, static_cast<Layout::Kind>(random() % Layout::n_kinds));
+  const Layout asked_host(queries, static_cast<Layout::Kind>(random() % Layout::n_kinds));
+  cuda::Options options;
+  options.admitted = bitmap.empty() ? nullptr : bitmap.data();
+  options.sizes.threads = random() % 4 == 0 ? 96 : 32;
+  options.sizes.room = 1 + random() % 200;
+  options.sizes.block_bytes = 1 + n_rows * n_bytes / (1 + random() % 5);
+  options.sizes.most_queries = 1 + random() % 40;
+  options.sizes.memory_bytes = random() % 20000;
+  const Trial trials[] = {{codes, queries, database.get(), {asked_host.view(), false}, bitmap, options},
+                          {codes, queries, {host.view(), false}, asked.get(), bitmap, options}};
+  for (const Trial& trial : trials) {
+    trial.check_top(std::vector<std::int64_t>{1, 10, n_rows}[random() % 3]);
+    trial.check_radius(static_cast<std::int32_t>(8 * n_bytes * (random() % 5) / 4));
   }
 }
 
