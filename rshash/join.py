@@ -58,7 +58,8 @@ class Pairs(NamedTuple):
 def join(codes_a: Any, codes_b: Any, radius: int, *, plan: str | None = None, n_threads: int | None = None) -> Pairs:
     """Find every pair of a row of ``codes_a`` and a row of ``codes_b`` within a Hamming distance.
 
-    Memory is that of the result; `join_blocks` yields it in parts.
+    Memory is that of the result, which `join_blocks` yields in parts, and of the tables of ``codes_b`` where they are
+    used (`MultiIndex.memory_bytes`).
 
     Args:
         codes_a: (N, n_bytes) uint8 packed codes.
