@@ -81,7 +81,9 @@ def test_without_the_surplus_nothing_is_near(tmp_path):
 
 def test_an_archive_without_duplicates_says_so(tmp_path):
     opened = rshash.create(tmp_path / "a.rshash", n_bits=16)
-    assert opened.duplicates(3).ids == []
+    assert opened.duplicates(3, bbox=(0, 0, 1, 1), datetime="2024", where="id = 'a'").ids == []
+    with pytest.raises(ValueError, match="1 of 1 ids are not in"):
+        opened.duplicates(3, ids=["a"])
     opened.append(CODES[:1], [{"id": "a"}])
     assert opened.duplicates(16).ids == []
 

@@ -79,8 +79,8 @@ def find_duplicates(
 ) -> Duplicates:
     """Group the living items whose codes lie within a radius of each other.
 
-    Equal codes are told by sorting; only distinct ones are compared, as `rshash.join` does. That takes about 60 bytes of
-    memory a row, and with tables (see `rshash.MultiIndex`), where they pay, 110 for codes of 64 bits. Codes are read
+    Equal codes are told by sorting; only distinct ones are compared, as `rshash.join` does. That takes about 60 bytes
+    of memory a row, and with tables (see `rshash.MultiIndex`), where they pay, 110 for codes of 64 bits. Codes are read
     into memory besides where the archive has several segments or deleted rows.
 
     Args:

@@ -30,9 +30,10 @@ def select_rows(
     Raises:
         TypeError, ValueError, ImportError, OSError: as `Archive.search`.
     """
+    conditions = read_conditions(bbox, datetime, where, archive.columns)
     if not archive.segments:
-        return np.empty(0, np.int64)
-    filters, *_ = admit(archive, read_conditions(bbox, datetime, where, archive.columns), ids, None)
+        return np.empty(0, np.int64) if ids is None else archive.rows_of(ids)
+    filters, *_ = admit(archive, conditions, ids, None)
     found = []
     for segment, admitted in zip(archive.segments, filters, strict=True):
         rows = segment.living()
