@@ -1,6 +1,7 @@
 """A PostgreSQL server of one's own, in a temporary directory, without a port; for tests only."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,20 @@ def find_programs():
     return next(whole, None)
 
 
+def why_not():
+    """Return why no server can be started here, None if one can."""
+    if find_programs() is None:
+        return f"PostgreSQL's {', '.join(PROGRAMS)} are not installed"
+    if os.geteuid() == 0:  # PostgreSQL does not run as root; its own account can
+        try:
+            pwd.getpwnam(USER)
+        except KeyError:
+            return f"PostgreSQL does not run as root, and there is no account {USER}"
+        if shutil.which("runuser") is None:
+            return "PostgreSQL does not run as root, and there is no runuser"
+    return None
+
+
 class Server:
     """A running server; ``psql`` runs a script against it and returns what it prints."""
 
@@ -27,7 +42,6 @@ class Server:
         self.programs, self.folder = programs, folder
 
     def run(self, program, *words, cwd=None):
-        # PostgreSQL does not run as root; its own account can.
         account = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
         command = [*account, str(self.programs / program), *map(str, words)]
         return subprocess.run(command, cwd=cwd or self.folder, capture_output=True, text=True, check=False)
@@ -40,10 +54,10 @@ class Server:
 
 
 @contextmanager
-def running_server(programs):
+def running_server():
     """Yield a fresh server, and take it away afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has a limit
-    server = Server(programs, folder)
+    server = Server(find_programs(), folder)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, USER)

@@ -1,14 +1,12 @@
 import datetime as dt
 import json
-import os
-import shutil
 
 import numpy as np
 import pytest
 
 import rshash
 from naive import all_distances, rank
-from postgres import find_programs, running_server
+from postgres import running_server, why_not
 from rshash.export.run import SYSTEMS, export
 
 HOSTILE = ['tab\tand "quotes"', "line\nbreak\r\\n", "\\N", "\\.", "'); DROP TABLE items; --", "✈ ä 中", "", None]
@@ -46,12 +44,9 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def postgres():
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL's server (initdb) is not installed")
-    if os.geteuid() == 0 and shutil.which("runuser") is None:
-        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-    with running_server(programs) as server:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with running_server() as server:
         yield server
 
 
