@@ -107,6 +107,7 @@ def test_the_surplus_of_duplicates_can_be_deleted(archive):
     assert "2 groups of 5 items, 3 of them surplus" in result.stderr
     assert cli("delete", archive, "--ids", "-", "--yes", stdin=result.stdout).exit_code == 0
     assert cli("duplicates", archive, "--radius", "1").stdout == ""
+    assert answer("delete", archive, "--ids", "-", "--yes", stdin="")["deleted"] == 0
 
 
 def test_compact_drops_what_was_deleted(archive):

@@ -76,14 +76,14 @@ def confirm(question: str, yes: bool) -> None:
     """Ask before something is lost, unless the user said ``--yes``.
 
     Raises:
-        click.UsageError: if the answer is no, or nobody can answer.
+        ValueError: if the answer is no, or nobody can answer.
     """
     try:
         if yes or click.confirm(question, err=True):
             return
     except click.Abort:
         click.echo(err=True)
-    raise click.UsageError("nothing was changed: answer y, or say --yes")
+    raise ValueError("nothing was changed: answer y, or say --yes")
 
 
 def _read_box(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
