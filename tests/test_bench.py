@@ -350,11 +350,11 @@ def test_the_table_takes_the_place_between_the_markers(finished, tmp_path):
         result = ask("--from", finished[0], "--update", readme)
         assert result.exit_code == 0, result.output
         text = readme.read_text()
-        assert text.startswith(f"before\n{START}\n| search | rshash Gcq/s |")
+        assert text.startswith(f"before\n{START}\n| search | `rshash.search` Gcq/s |")
         assert text.endswith(f"\n{END}\nafter\n")
         assert "old" not in text
-        assert "| 32 bit, N = 500 uniform, Q = 2, k = 3, 1 thread |" in text
-        assert "| 32 bit, N = 500 uniform, Q = 2, k = 3, 1 thread, MultiIndex |" in text
+        (row,) = (line for line in text.splitlines() if "32 bit, N = 500 uniform, Q = 2, k = 3, 1 thread |" in line)
+        assert "MultiIndex" in row.split("|")[-2]
 
 
 @pytest.mark.parametrize(
