@@ -124,7 +124,7 @@ void test_shape(std::int64_t n_rows, std::int64_t n_bytes, std::int64_t n_querie
   options.admitted = bitmap.empty() ? nullptr : bitmap.data();
   options.sizes.threads = random() % 4 == 0 ? 96 : 32;
   options.sizes.room = 1 + random() % 200;
-  options.sizes.block_bytes = 1 + n_rows * n_bytes / (1 + random() % 5);
+  options.sizes.block_bytes = 1 + n_rows * n_bytes / (1 + random() % 12);
   options.sizes.most_queries = 1 + random() % 40;
   options.sizes.memory_bytes = random() % 20000;
   const Trial trials[] = {{codes, queries, database.get(), {asked_host.view(), false}, bitmap, options},

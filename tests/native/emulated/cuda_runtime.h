@@ -1,9 +1,10 @@
 // As much of the CUDA runtime as csrc/cuda uses, on the host: found before the real one, it lets a C++
 // compiler build the same sources, so that sanitizers and the naive reference see them where there is no GPU.
 //
-// Device memory is heap memory of exactly the size asked for. Streams work at once, so nothing overlaps here.
-// The threads of a block are fibers that change at barriers, in an order that changes too; blocks come in any
-// order. What this cannot show are races between barriers, and what the hardware makes of memory order.
+// Device memory is heap memory of exactly the size asked for. Streams do what they are asked late and in any
+// order that events allow (streams.cpp). The threads of a block are fibers that change at barriers, in an
+// order that changes too; blocks come in any order (cuda_runtime.cpp). What this cannot show are races
+// between barriers, and what the hardware makes of memory order.
 #pragma once
 
 #include <cstddef>
@@ -61,9 +62,12 @@ struct EmulatedMachine {
 };
 inline EmulatedMachine emulated_machine;
 
-/// Runs a grid; see cuda_runtime.cpp.
+/// Runs a grid at once.
 void run_emulated_grid(dim3 grid, dim3 block, const std::function<void()>& thread);
 void __syncthreads();
+
+/// Leaves something to be done by a stream.
+void ask_emulated(cudaStream_t stream, std::function<void()> action);
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
@@ -74,7 +78,9 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   if (!is_possible(config->gridDim, 65535) || !is_possible(config->blockDim, 1024) ||
       config->blockDim.x > 1024)
     return cudaErrorInvalidValue;
-  run_emulated_grid(config->gridDim, config->blockDim, [&] { kernel(arguments...); });
+  ask_emulated(config->stream, [grid = config->gridDim, block = config->blockDim, kernel, arguments...] {
+    run_emulated_grid(grid, block, [&] { kernel(arguments...); });
+  });
   return cudaSuccess;
 }
 
@@ -92,49 +98,43 @@ T atomicAdd(T* address, T value) {
 
 cudaError_t cudaMalloc(void** memory, std::size_t n_bytes);
 cudaError_t cudaFree(void* memory);
-inline cudaError_t cudaMallocAsync(void** memory, std::size_t n_bytes, cudaStream_t) {
-  return cudaMalloc(memory, n_bytes);
+inline cudaError_t cudaMallocAsync(void** memory, std::size_t n_bytes, cudaStream_t stream) {
+  const cudaError_t status = cudaMalloc(memory, n_bytes);
+  // Whoever writes to it before the stream has come here will see his bytes overwritten.
+  if (status == cudaSuccess)
+    ask_emulated(stream, [memory = *memory, n_bytes] { std::memset(memory, 0x5A, n_bytes); });
+  return status;
 }
-inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
-inline cudaError_t cudaMallocHost(void** memory, std::size_t n_bytes) {
-  *memory = std::malloc(n_bytes);
-  return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
-}
-inline cudaError_t cudaFreeHost(void* memory) { return std::free(memory), cudaSuccess; }
-cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* facts, const void* address);
-cudaError_t cudaMemGetInfo(std::size_t* n_free, std::size_t* n_total);
-inline cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t n_bytes, cudaStream_t) {
-  return std::memset(memory, value, n_bytes), cudaSuccess;
-}
-inline cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t n_bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-  return n_bytes > 0 ? (std::memcpy(target, source, n_bytes), cudaSuccess) : cudaSuccess;
-}
-inline cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void* source,
-                                     std::size_t source_pitch, std::size_t n_bytes, std::size_t n_rows,
-                                     cudaMemcpyKind, cudaStream_t) {
-  if (n_bytes > target_pitch || n_bytes > source_pitch) return cudaErrorInvalidValue;
-  for (std::size_t row = 0; row < n_rows; ++row) {
-    std::memcpy(static_cast<char*>(target) + row * target_pitch,
-                static_cast<const char*>(source) + row * source_pitch, n_bytes);
-  }
+inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
+  ask_emulated(stream, [memory] { cudaFree(memory); });
   return cudaSuccess;
 }
-
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  return *stream = nullptr, cudaSuccess;
+cudaError_t cudaMallocHost(void** memory, std::size_t n_bytes);
+cudaError_t cudaFreeHost(void* memory);
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* facts, const void* address);
+cudaError_t cudaMemGetInfo(std::size_t* n_free, std::size_t* n_total);
+inline cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t n_bytes, cudaStream_t stream) {
+  ask_emulated(stream, [=] { std::memset(memory, value, n_bytes); });
+  return cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  return *event = nullptr, cudaSuccess;
+cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void* source,
+                              std::size_t source_pitch, std::size_t n_bytes, std::size_t n_rows,
+                              cudaMemcpyKind kind, cudaStream_t stream);
+inline cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t n_bytes, cudaMemcpyKind kind,
+                                   cudaStream_t stream) {
+  return cudaMemcpy2DAsync(target, n_bytes, source, n_bytes, n_bytes, 1, kind, stream);
 }
-inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+
+cudaError_t cudaDeviceSynchronize();
 inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* n_devices) {
