@@ -54,7 +54,7 @@ def command(n_scenes: int, bits: int, seed: int, epochs: int | None, output: Pat
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    i2t, t2i = facts["mAP@20"]["i2t"], facts["mAP@20"]["t2i"]  # type: ignore[index]
+    i2t, t2i = facts["mAP@20"]["i2t"], facts["mAP@20"]["t2i"]
     click.echo(
         f"""
 {demo.report.table()}
