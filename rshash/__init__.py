@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from rshash.codes import MAX_BITS, pack_codes, unpack_codes
+from rshash.index.device import DeviceIndex
 from rshash.index.flat import FlatIndex
 from rshash.index.hits import Hits
 from rshash.index.multi_index import MultiIndex
@@ -30,7 +31,18 @@ _LATER = {
     "train": ("rshash.training", "train"),
 }
 
-__all__ = ["MAX_BITS", "FlatIndex", "Hits", "MultiIndex", "join", "pack_codes", "search", "unpack_codes", *_LATER]
+__all__ = [
+    "MAX_BITS",
+    "DeviceIndex",
+    "FlatIndex",
+    "Hits",
+    "MultiIndex",
+    "join",
+    "pack_codes",
+    "search",
+    "unpack_codes",
+    *_LATER,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 import naive
 import rshash
 from rshash import kernels
-from rshash.index.device import DeviceIndex, check_device
+from rshash.index.device import check_device
 
 CODES = np.random.default_rng(0).integers(0, 256, (50, 8), dtype=np.uint8)
 IS_BUILT = importlib.util.find_spec("rshash.kernels._cuda") is not None
@@ -61,7 +61,7 @@ def test_device_names_are_checked():
     with pytest.raises(TypeError, match="device must be a name such as 'cuda', got int"):
         rshash.FlatIndex(CODES).to(0)
     with pytest.raises(ValueError, match="use a FlatIndex"):
-        DeviceIndex(CODES, "cpu")
+        rshash.DeviceIndex(CODES, "cpu")
 
 
 def test_torch_devices_are_names():
@@ -211,7 +211,7 @@ def test_tensors_on_the_device_are_searched_in_place():
     codes = torch.from_numpy(ties(5000, 9, 4)).cuda()
     expected = rshash.search(codes.cpu(), codes[:40].cpu(), k=20)
     free = torch.cuda.mem_get_info()[0]
-    index = DeviceIndex(codes)
+    index = rshash.DeviceIndex(codes)
     assert torch.cuda.mem_get_info()[0] == free
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -246,6 +246,6 @@ def test_threads_search_at_once():
 def test_too_much_memory_and_missing_devices_are_told():
     huge = np.broadcast_to(np.zeros(512, np.uint8), (1 << 40, 512))
     with pytest.raises(MemoryError, match=r"GiB more are needed, and .* GiB are free"):
-        DeviceIndex(huge)
+        rshash.DeviceIndex(huge)
     with pytest.raises(OSError, match="there is no CUDA device 999"):
         rshash.search(CODES, CODES[0], device="cuda:999")

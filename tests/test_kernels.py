@@ -52,6 +52,10 @@ def load(name):
     if name == "numba":
         pytest.importorskip("numba")
         return Twin(importlib.import_module("rshash.kernels.numba"))
+    if name == "cuda":
+        if missing := rshash.kernels.describe_cuda().get("missing"):
+            pytest.skip(missing)
+        return Twin(rshash.kernels.cuda_backend())
     simd, plan = name.split("-")
     if simd not in native_module().simd_levels():
         pytest.skip(f"this processor has no {simd}")
@@ -60,7 +64,7 @@ def load(name):
 
 SIMD_LEVELS = ["portable", "neon", "avx2", "avx512"]
 PLANS = ["popcount", "sliced"]
-BACKENDS = ["numpy", "numba", *(f"{simd}-{plan}" for simd in SIMD_LEVELS for plan in PLANS)]
+BACKENDS = ["numpy", "numba", "cuda", *(f"{simd}-{plan}" for simd in SIMD_LEVELS for plan in PLANS)]
 
 
 @pytest.fixture(params=BACKENDS)

@@ -2,8 +2,7 @@
 //
 // A block holds a few queries in shared memory, a thread a few rows in registers: a word of a row, once
 // loaded, meets all queries of the block, and a loaded word of a query all rows of the thread. Blocks of one
-// share of the rows are neighbours in the grid, so that they read it at about the same time, mostly from the
-// level-2 cache.
+// share of the rows are neighbours in the grid: they read it at about the same time, so that caches can help.
 #pragma once
 
 #include <cuda_runtime.h>

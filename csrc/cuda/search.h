@@ -66,7 +66,7 @@ struct Sizes {
   std::int64_t room = 1 << 16;            ///< least number of candidates that a query has room for
   std::int64_t block_bytes = 64ll << 20;  ///< of the database, copied to the device at a time
   std::int64_t most_queries = 4096;       ///< of a batch; below 65,536
-  std::int64_t memory_bytes = 1ll << 33;  ///< most device memory for the candidates of a batch
+  std::int64_t memory_bytes = 1ll << 30;  ///< for the candidates of a batch, unless one query needs more
 };
 
 /// How a search runs.
