@@ -200,3 +200,13 @@ def test_impossible_options_are_refused():
         make_consensus(make_pairs(n_image_views=1))
     with pytest.raises(ValueError, match=r"option 'agreement' is 1\.5; expected a share, 0 to 1"):
         make_consensus(agreement=1.5)
+
+
+def test_long_codes_are_turned_and_short_ones_drawn_to_their_signs():
+    short, long = make_consensus(rotate_from=17), make_consensus(rotate_from=16)
+    batch = short.pairs.batch(np.arange(N), np.random.default_rng(0))
+    assert "quantization" in short.losses(batch)
+    assert "quantization" not in long.losses(batch)
+    assert short.image_head.rotation is None
+    assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
+    torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))

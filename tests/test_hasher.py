@@ -229,3 +229,20 @@ def test_unknown_encoder_is_named_when_it_is_needed():
     assert hasher.relaxed_images(np.zeros((1, 3), np.float32)).shape == (1, 8)
     with pytest.raises(ValueError, match="did you mean 'small-cnn'"):
         hasher.encode_images(IMAGES)
+
+
+@pytest.mark.parametrize("image_views", [("original",), VIEWS])
+def test_a_turned_hasher_keeps_cosines_and_comes_back_the_same(tmp_path, image_views):
+    plain, hasher = make_hasher(image_views=image_views), make_hasher(image_views=image_views)
+    rotation = torch.nn.init.orthogonal_(torch.empty(20, 20), generator=torch.Generator().manual_seed(0))
+    for head in (hasher.image_head, hasher.caption_head):
+        head.rotate(rotation)
+    features = load_caption_encoder("bag-of-words").encode(CAPTIONS)
+    before, after = plain.relaxed_captions(features), hasher.relaxed_captions(features)
+    np.testing.assert_allclose(20 * after @ after.T, before @ before.T, atol=1e-4)
+    assert np.abs(after).max() < 1
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.fingerprint == hasher.fingerprint != plain.fingerprint
+    assert np.array_equal(again.encode_images(IMAGES), hasher.encode_images(IMAGES))
+    assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 2

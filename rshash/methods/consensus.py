@@ -45,7 +45,9 @@ class ConsensusOptions(Options):
         temperature: of the contrasts.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        quantization_weight: of the mean squared distance of relaxed codes from their signs.
+        quantization_weight: of the mean squared distance of relaxed codes from their signs, where they are not turned.
+        rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
+            Items of one kind then keep different codes; shorter codes have no bits to spare for that.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -69,6 +71,7 @@ class ConsensusOptions(Options):
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
     quantization_weight: float = number(0.05, least=0)
+    rotate_from: int = number(64, least=1)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
@@ -103,6 +106,11 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
+        self.rotates = n_bits >= options.rotate_from
+        if self.rotates:
+            rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
+            self.image_head.rotate(rotation)
+            self.caption_head.rotate(rotation)
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
         counts = torch.from_numpy(pairs.first_caption).diff()
@@ -149,9 +157,10 @@ class Consensus(Objective):
             "caption": options.caption_weight
             * self._contrast(captions[:n], captions[n:], caption_side, caption_side, sure),
         }
-        codes = torch.cat([images, captions])
-        corners = torch.where(codes.detach() >= 0, 1.0, -1.0).to(codes)
-        terms["quantization"] = options.quantization_weight * quantization(codes, corners).sum() / codes.shape[1]
+        if not self.rotates:
+            codes = torch.cat([images, captions])
+            corners = torch.where(codes.detach() >= 0, 1.0, -1.0).to(codes)
+            terms["quantization"] = options.quantization_weight * quantization(codes, corners).sum() / codes.shape[1]
         return terms
 
     def _contrast(

@@ -193,7 +193,7 @@ class CrossModalHasher:
         weights = safetensors.torch.save(self._weights())
         settings = {
             "format": FORMAT,
-            "format_version": 1 if self.image_views == ORIGINAL else FORMAT_VERSION,  # 1 is what older rshash reads
+            "format_version": 1 if self._is_plain() else FORMAT_VERSION,  # 1 is what older rshash reads
             **self._settings(),
             "weights_sha256": sha256(weights).hexdigest(),
             "provenance": self.provenance,
@@ -229,6 +229,8 @@ class CrossModalHasher:
             weights = safetensors.torch.load(content)
             for modality, head in heads.items():
                 prefix = f"{modality}."
+                if f"{prefix}rotation" in weights:
+                    head.rotate(torch.empty(head.n_bits, head.n_bits, device="meta"))
                 head.load_state_dict(
                     {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)},
                     assign=True,
@@ -255,8 +257,12 @@ class CrossModalHasher:
             "caption_encoder": self.caption_encoder,
             "caption_dim": self.caption_head.dim,
             "caption_hidden": self.caption_head.hidden,
-            **({} if self.image_views == ORIGINAL else {"image_views": list(self.image_views)}),
+            **({} if self._is_plain() else {"image_views": list(self.image_views)}),
         }
+
+    def _is_plain(self) -> bool:
+        """Whether images are encoded once and no head turns its codes: what the first version of the format holds."""
+        return self.image_views == ORIGINAL and self.image_head.rotation is None and self.caption_head.rotation is None
 
     def _weights(self) -> dict[str, torch.Tensor]:
         heads = (("image", self.image_head), ("caption", self.caption_head))
