@@ -196,6 +196,7 @@ def test_a_table_of_many_rows_is_read_in_pieces(tmp_path):
     [
         ("SELECT 1 AS id", "has no column path"),
         ("SELECT 'a' AS path, 'b' AS source", "has a column source, which the archive fills itself"),
+        ("SELECT 'a' AS path, 'b' AS Source", "has a column Source, which the archive fills itself"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, select, message):

@@ -62,7 +62,7 @@ class TableListing:
         self._wanted = ", ".join(_selected(name, type) for name, type in types.items())
         if "path" not in self._columns:
             raise ValueError(f"{table} has no column path, which names each image; it has {', '.join(self._columns)}")
-        if taken := [name for name in self._columns if name in _RESERVED]:
+        if taken := [name for name in self._columns if name.casefold() in _RESERVED]:
             raise ValueError(f"{table} has a column {taken[0]}, which the archive fills itself: rename it")
 
     @property
