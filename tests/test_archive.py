@@ -160,10 +160,16 @@ def test_an_archive_is_replaced_only_on_purpose(archive):
         (some_codes(2), [{"id": "a", "x": 1}, {"id": "b", "x": "1"}], "column x holds int and str"),
         (some_codes(1), [{"id": "a", "Row": 1}], "cannot be called 'Row'"),
         (some_codes(1), [{"id": "a", "ID": 1}], "differ only in upper and lower case"),
+        (some_codes(1), [{"id": "a", "Source": "x"}], "column Source is called source in this archive"),
+        (some_codes(1), [{"id": "a", "LAT": 1.0}], "column LAT is called lat in this archive"),
+        (some_codes(1), [{"id": "a\ud800"}], r"column id holds text that is no valid Unicode, '\\ud800'"),
+        (some_codes(1), [{"id": "a", "tags": ["\ud800"]}], "the items cannot be stored: .*surrogate"),
+        (some_codes(1), [{"id": "a", "datetime": 2024}], "column datetime holds BIGINT, in this archive"),
         (some_codes(1), [{"id": "a", "datetime": "yesterday"}], "datetime of item 'a' is 'yesterday'"),
         (some_codes(1), [{"id": "a", "bbox": (0, 0, 1, 91)}], "bbox of item 0 is"),
         (some_codes(1), [{"id": "a", "bbox": (0, 0, 1)}], "bbox must be four numbers"),
         (some_codes(1), [{"id": "a", "geometry": b"no"}], "the geometry is no WKB"),
+        (some_codes(1), [{"id": "a", "geometry": b"no", "bbox": (0, 0, 1, 1)}], "the geometry is no WKB"),
         (some_codes(1), [{"id": "a", "geometry": {"type": "Blob"}}], "geometry of item 0: expected a GeoJSON"),
         (some_codes(1), [{"id": "a", "caption": 3}], "column caption must hold strings"),
         (some_codes(1), [{"id": "a", "lat": "north"}], "column lat holds VARCHAR, in this archive it is DOUBLE"),
@@ -203,6 +209,8 @@ def test_an_empty_archive_has_no_rows(tmp_path):
     assert isinstance(opened, Archive)
     with pytest.raises(ValueError, match="holds no items"):
         opened.search(np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match="holds no items"):
+        opened.search(np.zeros(2, np.uint8), bbox=(0, 0, 1, 1))
     with pytest.raises(ValueError, match="bits set behind bit 11"):
         opened.append(np.full((1, 2), 255, np.uint8), [{"id": "a"}])
 
@@ -285,6 +293,20 @@ def test_geometries_come_back_as_they_were_given(tmp_path):
     opened.append(some_codes(2), {"id": ["x", "y"], "geometry": np.array([[5.0, 6.0], [np.nan, np.nan]])})
     assert opened.items(["x", "y"])[0]["geometry"] == {"type": "Point", "coordinates": [5.0, 6.0]}
     assert opened.items(["y"]) == [{"id": "y"}]
+
+
+@pytest.mark.parametrize(
+    "geometry", [[None, GEOMETRIES[0], None], np.array([[np.nan, np.nan], [8, 50], [np.nan, np.nan]])]
+)
+def test_of_items_with_a_bbox_or_a_geometry_all_have_both(tmp_path, geometry):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    boxes = np.array([(0, 1, 2, 3), (np.nan,) * 4, (np.nan,) * 4])
+    opened.append(some_codes(3), {"id": ["box", "point", "nothing"], "bbox": boxes, "geometry": geometry})
+    x, y = opened.items(["point"])[0]["geometry"]["coordinates"]
+    assert opened.items(["point"])[0]["bbox"] == (x, y, x, y)
+    assert opened.items(["box"])[0]["geometry"]["type"] == "Polygon"
+    assert opened.items(["nothing"]) == [{"id": "nothing"}]
+    assert np.isnan(boxes[1]).all()  # the caller's own
 
 
 @given(st.binary(max_size=60))

@@ -118,10 +118,22 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
     if tuple in kinds:
         values = [list(value) if isinstance(value, tuple) else value for value in values]
         kinds = kinds - {tuple} | {list}
+    if kinds == {str}:
+        _check_unicode(name, values)
     if kinds in ({str}, {bytes}, {date}, {dict}, {list}):
         return np.fromiter(values, object, len(values))
     names = " and ".join(sorted(kind.__name__ for kind in kinds))
     raise ValueError(f"column {name} holds {names}: give numbers, strings, dates, lists or dicts, of one type")
+
+
+def _check_unicode(name: str, texts: Sequence[str | None]) -> None:
+    """Refuse half characters (surrogates), which file names of other encodings hold and no file can keep."""
+    try:
+        "".join(filter(None, texts)).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"column {name} holds text that is no valid Unicode, {error.object[error.start]!a}: replace such characters"
+        ) from None
 
 
 def _numbers(name: str, cells: Sequence[Any], dtype: Any) -> Column:
@@ -140,7 +152,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
-    """Return the columns geometry and bbox; each is made from the other where only one is given."""
+    """Return the columns geometry and bbox; for an item that has one of them the other is made from it."""
     boxes: Boxes | None = None
     shapes: list[bytes | None] | None = None
     if bbox is not None:
@@ -152,12 +164,12 @@ def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
         points = check_boxes(np.tile(geometry, 2), "geometry")
         empty = np.isnan(points[:, 0])
         shapes = [None if e else wkb for e, wkb in zip(empty, points_to_wkb(points[:, :2]), strict=True)]
-        boxes = points if boxes is None else boxes
+        boxes = points if boxes is None else _filled(boxes, points)
     elif geometry is not None and any(shape is not None for shape in geometry):
         shapes = [_wkb(row, shape) for row, shape in enumerate(geometry)]
-        if boxes is None:
-            nothing = (math.nan,) * 4
-            boxes = check_boxes([nothing if shape is None else wkb_bounds(shape) for shape in shapes], "geometry")
+        nothing = (math.nan,) * 4
+        around = check_boxes([nothing if shape is None else wkb_bounds(shape) for shape in shapes], "geometry")
+        boxes = around if boxes is None else _filled(boxes, around)
     if boxes is None or np.isnan(boxes).all():
         return {}
     if shapes is None:
@@ -165,6 +177,11 @@ def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
     elif any(shape is None for shape in shapes):
         shapes = [made if given is None else given for given, made in zip(shapes, boxes_to_wkb(boxes), strict=True)]
     return {"geometry": np.fromiter(shapes, object, n_rows), "bbox": boxes}
+
+
+def _filled(boxes: Boxes, others: Boxes) -> Boxes:
+    """Return boxes (n, 4), those of ``others`` where they are NaN."""
+    return np.where(np.isnan(boxes), others, boxes)
 
 
 def _box(box: Any) -> tuple[float, ...]:

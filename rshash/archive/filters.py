@@ -209,9 +209,10 @@ def to_bitmaps(segments: Sequence[Segment], rows: Rows) -> list[Bitmap]:
     Returns:
         (ceil(n_rows / 8),) uint8 each, row i in bit ``i % 8`` (low first) of byte ``i // 8``.
     """
+    ends = [len(rows)] * len(segments)
     if len(segments) > 1:
         rows = np.sort(rows)
-    ends = np.searchsorted(rows, [s.first_row + s.n_rows for s in segments]) if len(segments) > 1 else [len(rows)]
+        ends = np.searchsorted(rows, [s.first_row + s.n_rows for s in segments]).tolist()
     bitmaps = []
     start = 0
     for segment, end in zip(segments, ends, strict=True):

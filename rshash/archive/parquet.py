@@ -26,6 +26,17 @@ enough that their statistics are read in little time (1e7 rows, box and month: 1
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Turn DuckDB's errors about values into ValueError."""
+    duckdb = require("duckdb", "archive")
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ValueError(f"the items cannot be stored: {one_line(error)}") from None
+
+
+@_storing()
 def write_items(
     path: Path,
     columns: Mapping[str, Column],
@@ -44,9 +55,11 @@ def write_items(
         Column → DuckDB type of the known columns and those that are new.
 
     Raises:
-        ValueError: if a column has another type than before, or a datetime cannot be read.
+        ValueError: if a column has another type than before, differs from one in upper and lower case only, or holds
+            what DuckDB cannot; or a datetime cannot be read.
         OSError: if the disk does not take the file.
     """
+    _check_names(columns, known)
     n_rows = len(columns["id"])
     nested = any(_is_nested(values) for values in columns.values())
     if nested or connection is None:
@@ -67,6 +80,8 @@ def write_items(
             expression = f"{given[name]}::TIMESTAMPTZ"
             if found[given[name]] == "VARCHAR":
                 _check_moments(connection, given[name], columns["id"])
+            else:
+                _check_type(connection, name, found[given[name]], known[name])
         elif name in columns:
             types[name] = known.get(name, found[given[name]])
             expression = f"{given[name]}::{types[name]}"
@@ -112,6 +127,15 @@ def copy_items(connection: "DuckDBPyConnection", select: str, path: Path, bounds
             f"COPY ({select}) TO {quote(os.path.abspath(path))} (FORMAT parquet, COMPRESSION zstd, "
             f"ROW_GROUP_SIZE {ROWS_A_GROUP}, KV_METADATA {{geo: {quote(geo)}}})"
         )
+
+
+def _check_names(columns: Mapping[str, Column], known: Mapping[str, str]) -> None:
+    """Refuse names that SQL does not tell from those the archive has: no query could read both."""
+    folded = {name.casefold(): name for name in known}
+    for name in columns:
+        other = folded.get(name.casefold(), name)
+        if name != other:
+            raise ValueError(f"column {name} is called {other} in this archive: give it that name, or quite another")
 
 
 def _check_moments(connection: "DuckDBPyConnection", given: str, ids: Column) -> None:

@@ -285,7 +285,8 @@ class Archive:
                 as DuckDB understands it; one row at a time, no subqueries, no files. See `rshash.archive.where`.
             ids: only these rows.
             filter: rows that may be hits: (n_rows,) bool over global rows, or the same packed little-endian.
-            exclude: (Q,) integers, a global row that is no hit of its query, or -1 for none.
+            exclude: (Q,) integers, a global row that is no hit of its query, or -1 for none; every query then
+                has at most (qualifying rows - 1) hits.
             rerank: rank the nearest rows once more, by "asymmetric" distance (the query's relaxed code against bits)
                 or by the "relaxed" codes that the archive keeps; with a radius all rows within it.
             shortlist: how many nearest rows are ranked again; 10 k, at least 100, unless given.
