@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import rshash
 from rshash.archive.geometry import wkb_to_geojson
+from rshash.archive.lock import write_lock
 from rshash.archive.manifest import read_manifest
 from rshash.archive.reader import Archive, create_archive, open_archive
 
@@ -147,6 +148,20 @@ def test_an_archive_is_replaced_only_on_purpose(archive):
     other.mkdir()
     with pytest.raises(FileExistsError, match="is no archive"):
         create_archive(other, n_bits=64, overwrite=True)
+
+
+def test_an_archive_is_not_replaced_while_it_is_written(archive):
+    with write_lock(archive), pytest.raises(BlockingIOError, match="is being written by"):
+        create_archive(archive, n_bits=64, overwrite=True)
+    assert len(open_archive(archive)) == 7
+
+
+def test_what_was_meant_for_an_archive_does_not_go_into_its_replacement(archive):
+    opened = open_archive(archive)
+    create_archive(archive, n_bits=32, overwrite=True)
+    with pytest.raises(ValueError, match="was replaced by quite another archive since it was opened"):
+        opened.append(some_codes(1), [{"id": "late"}])
+    assert len(open_archive(archive)) == 0
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,16 @@ def test_hits_outlive_appends_and_deletions_but_not_compaction(archive):
         _ = late.ids
 
 
+def test_hits_do_not_take_ids_from_an_archive_that_replaced_theirs(archive):
+    hits = archive.search(CODES[:1], k=3)
+    with rshash.create(archive.path, n_bits=archive.n_bits, overwrite=True) as other:
+        for rows in np.array_split(np.arange(len(CODES)), len(archive.segments)):  # files of the same names
+            other.append(CODES[rows], {"id": [f"other {row}" for row in rows]})
+    archive.refresh()
+    with pytest.raises(ValueError, match="compacted or replaced since this search: search again"):
+        _ = hits.ids
+
+
 def test_hits_cannot_be_written_over_a_directory(archive, tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="directory"):

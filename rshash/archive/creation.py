@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rshash.archive.items import standard_columns
+from rshash.archive.lock import write_lock
 from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, HasherEntry, Manifest
 from rshash.archive.store import Draft, seal
 from rshash.codes import code_bytes
@@ -41,6 +43,7 @@ def create(
 
     Raises:
         FileExistsError: if ``path`` exists and ``overwrite`` is false, or it is no archive.
+        BlockingIOError: if another process is writing the archive to replace.
         ValueError: if an argument is unknown, or neither n_bits nor a hasher is given.
     """
     target = Path(path)
@@ -60,7 +63,10 @@ def create(
     if n_bits is None:
         raise ValueError("give n_bits, the width of the codes, or the hasher that makes them")
     code_bytes(n_bits)
-    with write_atomically(target, replaces=MANIFEST) as folder:
+    with (
+        write_lock(target) if target.exists() else nullcontext(),
+        write_atomically(target, replaces=MANIFEST) as folder,
+    ):
         folder.mkdir()
         entry = None if loaded is None else _keep_hasher(folder, loaded, hasher)
         Draft(folder, 0).commit(

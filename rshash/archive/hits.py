@@ -46,7 +46,7 @@ class ArchiveHits:
     explanation: Explanation
     archive: "Archive"
     shown: tuple[str | NDArray[np.uint8] | None, ...]
-    _segments: tuple[str, ...]
+    _files: tuple[str, ...]
 
     @cached_property
     def ids(self) -> NDArray[Any]:
@@ -186,8 +186,7 @@ class ArchiveHits:
 
     def _check_snapshot(self) -> None:
         """Refuse rows that a compaction gave to others."""
-        now = tuple(segment.name for segment in self.archive.segments)
-        if now[: len(self._segments)] != self._segments:
+        if _files_of_items(self.archive)[: len(self._files)] != self._files:
             raise ValueError("the archive was compacted or replaced since this search: search again")
 
 
@@ -199,7 +198,12 @@ def make_hits(
     shown: Sequence[str | NDArray[np.uint8] | None],
 ) -> ArchiveHits:
     """Bind what was found to the archive as it is now."""
-    names = tuple(segment.name for segment in archive.segments)
+    files = _files_of_items(archive)
     return ArchiveHits(
-        hits.distances, hits.ids, hits.offsets, fine_distances, explanation, archive, tuple(shown), names
+        hits.distances, hits.ids, hits.offsets, fine_distances, explanation, archive, tuple(shown), files
     )
+
+
+def _files_of_items(archive: "Archive") -> tuple[str, ...]:
+    """Return the checksum of each items file: what a global row means; names come again in another archive."""
+    return tuple(segment.files[segment.items].sha256 for segment in archive.manifest.segments)

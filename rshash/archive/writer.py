@@ -13,7 +13,7 @@ from rshash.archive.checks import check_ids, check_relaxed, check_text, check_un
 from rshash.archive.columns import Column, read_columns
 from rshash.archive.items import Rows, find_ids
 from rshash.archive.lock import write_lock
-from rshash.archive.manifest import SegmentEntry
+from rshash.archive.manifest import Manifest, SegmentEntry
 from rshash.archive.parquet import bounds_of, datetime_range, write_items
 from rshash.archive.store import Draft, sweep
 from rshash.codes import Codes
@@ -104,10 +104,13 @@ def append_blocks(archive: "Archive", blocks: Iterable[tuple[Codes, list[dict[st
 @contextmanager
 def changing(archive: "Archive") -> Iterator[Draft]:
     """Hold the lock, start from the newest commit, and leave the archive at the newest commit."""
-    if archive.skipped:
-        raise ValueError(f"{archive.path} is open without its damaged segments: restore them before changing it")
+    opened = _nature(archive.manifest)
     with write_lock(archive.path):
         archive.refresh()
+        if _nature(archive.manifest) != opened:
+            raise ValueError(f"{archive.path} was replaced by quite another archive since it was opened: open it again")
+        if archive.skipped:
+            raise ValueError(f"{archive.path} is open without its damaged segments: restore them before changing it")
         sweep(archive.path, archive.manifest)
         draft = Draft(archive.path, archive.manifest.commit + 1)
         try:
@@ -116,6 +119,11 @@ def changing(archive: "Archive") -> Iterator[Draft]:
             draft.discard()
         archive.refresh()
         sweep(archive.path, archive.manifest)
+
+
+def _nature(manifest: Manifest) -> tuple[Any, ...]:
+    """Return what never changes in an archive, and what codes and ids were checked against."""
+    return manifest.n_bits, manifest.id_type, manifest.kind, manifest.hasher
 
 
 def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate: str) -> None:
