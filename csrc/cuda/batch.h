@@ -67,11 +67,11 @@ class Batch {
     scan_by<16, 2>(slab);
   }
 
-  /// See rshash::cuda::select.
+  /// See rshash::cuda::select. A query has one block only, so that takes the most threads.
   void select(std::int64_t k, bool is_sample) {
     const int key_bits = row_bits_ + count_bits(8 * terms_.n_bytes + 1);
-    launch(cuda::select, dim3(size_of_grid(n_queries_)), terms_.threads, stream_.get(), candidates(),
-           static_cast<Key>(k), key_bits, is_sample, overflowed_.get());
+    launch(cuda::select, dim3(size_of_grid(n_queries_)), std::min(4 * terms_.threads, 1024), stream_.get(),
+           candidates(), static_cast<Key>(k), key_bits, is_sample, overflowed_.get());
   }
 
   /// Sorts the candidates of every query; none has more than `longest`.

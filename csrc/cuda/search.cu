@@ -17,15 +17,28 @@ namespace {
 /// Candidates that a query has room for, for each hit it wants.
 constexpr std::int64_t kRoomPerHit = 16;
 
-/// Most rows of the slab that begins at row `first`.
-///
-/// The k-th distance of `first` rows admits about k * n / first of the next n, more where distances tie:
-/// slabs may grow with the rows behind them, so far that an eighth of the room should be filled. Steady slabs
-/// are so small that no rows at all can fill the room.
-std::int64_t count_slab_rows(std::int64_t first, std::int64_t k, std::int64_t room, bool is_steady) {
-  if (first == 0) return room;
-  return is_steady ? room - k : first * std::max<std::int64_t>(2, room / (8 * k));
-}
+/// Most rows of a slab for each row before it.
+constexpr std::int64_t kMostGrowth = 64;
+
+/// How a top-k search cuts its database. A query has room for all rows, or for sixteen times its hits.
+struct Slabs {
+  std::int64_t n_rows, k, room;
+
+  bool fits_room() const { return n_rows <= room; }
+
+  /// Rows of the sample and of the first slab, all of which may become candidates.
+  std::int64_t first_rows() const { return fits_room() ? room : std::max(k, room / kRoomPerHit); }
+
+  /// Most rows of the slab that begins at row `first`.
+  ///
+  /// The k-th distance of `first` rows admits about k * n / first of the next n, more where distances tie:
+  /// slabs may grow with the rows before them, so far that an eighth of the room should be filled. Steady
+  /// slabs are so small that no rows at all can fill the room.
+  std::int64_t slab_rows(std::int64_t first, bool is_steady) const {
+    if (first == 0) return first_rows();
+    return is_steady ? room - k : first * std::clamp<std::int64_t>(room / (8 * k), 2, kMostGrowth);
+  }
+};
 
 /// What one search keeps on the device from its first batch to its last.
 struct Search {
@@ -57,18 +70,19 @@ struct Search {
 };
 
 /// Leaves each query of the batch with its k nearest rows, in no order; false where one ran out of room.
-bool find_nearest(Search& search, Batch& batch, std::int64_t k, std::int64_t room, bool is_steady) {
+bool find_nearest(Search& search, Batch& batch, const Slabs& slabs, bool is_steady) {
   batch.start();
   const CodesView& codes = search.database.view;
-  if (search.database.on_device && codes.n_rows > room) {
+  if (search.database.on_device && !slabs.fits_room()) {
     // Rows from all over the database lower the limits, in whatever order its codes come.
-    batch.scan({codes.data, 0, room, codes.n_rows / room, static_cast<int>(codes.n_bytes)});
-    batch.select(k, true);
+    const std::int64_t n_sampled = slabs.first_rows();
+    batch.scan({codes.data, 0, n_sampled, codes.n_rows / n_sampled, static_cast<int>(codes.n_bytes)});
+    batch.select(slabs.k, true);
   }
-  search.feed->run([&](std::int64_t first) { return count_slab_rows(first, k, room, is_steady); },
+  search.feed->run([&](std::int64_t first) { return slabs.slab_rows(first, is_steady); },
                    [&](const Slab& slab) {
                      batch.scan(slab);
-                     batch.select(k, false);
+                     batch.select(slabs.k, false);
                    });
   return !batch.overflowed();
 }
@@ -81,6 +95,7 @@ void top_k(const Codes& database, const Codes& queries, std::int64_t k, const Op
   const std::int64_t n_rows = database.view.n_rows;
   if (k < 1 || k > n_rows) throw std::invalid_argument("k must be between 1 and the number of rows");
   const std::int64_t room = std::min(n_rows, std::max(options.sizes.room, kRoomPerHit * k));
+  const Slabs slabs{n_rows, k, room};
   const std::int64_t most_queries =
       std::clamp<std::int64_t>(search.most_keys() / room, 1, options.sizes.most_queries);
   for (std::int64_t first = 0; first < queries.view.n_rows; first += most_queries) {
@@ -89,7 +104,7 @@ void top_k(const Codes& database, const Codes& queries, std::int64_t k, const Op
     for (std::size_t i = 0; i < first_keys.size(); ++i) first_keys[i] = i * static_cast<Key>(room);
     Batch batch(queries, first, first_keys, static_cast<int>(8 * database.view.n_bytes) + 1, search.terms,
                 search.stream);
-    if (!find_nearest(search, batch, k, room, false)) find_nearest(search, batch, k, room, true);
+    if (!find_nearest(search, batch, slabs, false)) find_nearest(search, batch, slabs, true);
     batch.sort(static_cast<Key>(k));
     for (const Key n_found : batch.counts()) {
       if (n_found != static_cast<Key>(k))

@@ -15,10 +15,11 @@ namespace rshash::cuda {
 
 inline constexpr int kDigitBits = 8;
 inline constexpr int kDigits = 1 << kDigitBits;
+inline constexpr int kGroup = 16;  // values of a digit whose counts are also summed
 
 /// The k-th smallest of n >= k >= 1 keys; the answer of every thread of the block.
 inline __device__ Key find_kth(const Key* keys, Key n, Key k, int key_bits) {
-  __shared__ Key counts[kDigits];
+  __shared__ Key counts[kDigits], sums[kDigits / kGroup];
   __shared__ Key prefix, rank;  // digits found so far; rank of the wanted key among those that share them
   if (threadIdx.x == 0) {
     prefix = 0;
@@ -32,8 +33,15 @@ inline __device__ Key find_kth(const Key* keys, Key n, Key k, int key_bits) {
         atomicAdd(&counts[keys[i] >> shift & (kDigits - 1)], Key{1});
     }
     __syncthreads();
+    for (int group = threadIdx.x; group < kDigits / kGroup; group += blockDim.x) {
+      sums[group] = 0;
+      for (int digit = kGroup * group; digit < kGroup * (group + 1); ++digit) sums[group] += counts[digit];
+    }
+    __syncthreads();
     if (threadIdx.x == 0) {
-      int digit = 0;
+      int group = 0;
+      while (sums[group] < rank) rank -= sums[group++];
+      int digit = kGroup * group;
       while (counts[digit] < rank) rank -= counts[digit++];
       prefix = prefix << kDigitBits | static_cast<Key>(digit);
     }

@@ -122,7 +122,7 @@ void test_shape(std::int64_t n_rows, std::int64_t n_bytes, std::int64_t n_querie
   const Layout asked_host(queries, static_cast<Layout::Kind>(random() % Layout::n_kinds));
   cuda::Options options;
   options.admitted = bitmap.empty() ? nullptr : bitmap.data();
-  options.sizes.threads = random() % 4 == 0 ? 96 : 32;
+  options.sizes.threads = random() % 4 == 0 ? 48 : 16;
   options.sizes.room = 1 + random() % 200;
   options.sizes.block_bytes = 1 + n_rows * n_bytes / (1 + random() % 12);
   options.sizes.most_queries = 1 + random() % 40;
@@ -142,7 +142,7 @@ void test_many_hits(std::mt19937& random) {
     const std::vector<std::uint8_t> all;
     const OnDevice database(codes, 0), asked(queries, 0);
     cuda::Options options;
-    options.sizes.threads = 64;
+    options.sizes.threads = 16;
     const Trial trial{codes, queries, database.get(), asked.get(), all, options};
     trial.check_top(n_rows);
     trial.check_radius(3);
@@ -159,7 +159,7 @@ void test_descending(std::mt19937& random) {
   const Codes queries{1, 8, std::vector<std::uint8_t>(8)};
   const std::vector<std::uint8_t> all;
   cuda::Options options;
-  options.sizes = {32, 64, 4000, 4, 1 << 20};
+  options.sizes = {16, 64, 4000, 4, 1 << 20};
   const OnDevice database(codes, 0);
   const Layout host(codes, Layout::dense), asked(queries, Layout::dense);
   const Trial trial{codes, queries, {host.view(), false}, {asked.view(), false}, all, options};
@@ -195,7 +195,7 @@ void test_threads(std::mt19937& random) {
     threads.emplace_back([&] {
       std::vector<std::int32_t> distances(found.size());
       cuda::Options options;
-      options.sizes = {32, 64, 4000, 4, 1 << 20};
+      options.sizes = {16, 64, 4000, 4, 1 << 20};
       cuda::top_k(database.get(), asked.get(), 5, options, distances.data(), found.data());
     });
   }
@@ -211,7 +211,7 @@ void test_refusals(std::mt19937& random) {
   std::vector<std::int32_t> distances(2000 * 2000);
   std::vector<std::int64_t> rows(2000 * 2000);
   cuda::Options options;
-  options.sizes.threads = 32;
+  options.sizes.threads = 16;
   const auto search = [&](std::int64_t k) {
     cuda::top_k(host, host, k, options, distances.data(), rows.data());
   };
