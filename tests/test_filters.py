@@ -394,6 +394,13 @@ def test_a_moment_without_a_zone_is_utc_and_a_warning_says_so(archive):
     assert naive == found(archive, datetime="2023-01-02/..")
     with pytest.warns(UserWarning, match="has no zone: taken as UTC"):
         assert found(archive, datetime=(dt.datetime(2023, 1, 2), None)) == naive
+    with pytest.warns(UserWarning) as said:
+        found(archive, datetime="2023-01-02T00:00:00")
+    assert len(said) == 1
+
+
+def test_a_moment_between_two_microseconds_is_of_no_item(archive):
+    assert not found(archive, datetime="2023-01-02T00:00:00.0000001Z")
 
 
 @given(st.datetimes(timezones=st.timezones(), min_value=dt.datetime(1900, 1, 1), max_value=dt.datetime(9999, 12, 30)))

@@ -72,9 +72,9 @@ def parse_interval(value: Any) -> Interval:
     else:
         ends = (value,)
     if len(ends) == 1:
-        ends = (ends[0], ends[0])
         if _is_open(ends[0]):
             raise ValueError(f"datetime {value!r} says no moment: {_GRAMMAR}")
+        return Interval(*_period(ends[0]))
     if len(ends) != 2:
         raise ValueError(f"datetime {value!r} has {len(ends)} ends: {_GRAMMAR}")
     if _is_open(ends[0]) and _is_open(ends[1]):
