@@ -89,7 +89,7 @@ def check_measure(measure: Any, segments: Sequence[Segment]) -> str:
     if measure == "relaxed" and any(segment.relaxed is None for segment in segments):
         raise ValueError(
             'rerank="relaxed" needs the relaxed codes of every row, this archive does not keep them: '
-            'append with relaxed=..., or use rerank="asymmetric"'
+            'append with relaxed=... (rshash index --relaxed), or use rerank="asymmetric"'
         )
     return str(measure)
 
