@@ -394,7 +394,7 @@ def test_a_moment_without_a_zone_is_utc_and_a_warning_says_so(archive):
     assert naive == found(archive, datetime="2023-01-02/..")
     with pytest.warns(UserWarning, match="has no zone: taken as UTC"):
         assert found(archive, datetime=(dt.datetime(2023, 1, 2), None)) == naive
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="has no zone") as said:
         found(archive, datetime="2023-01-02T00:00:00")
     assert len(said) == 1
 
