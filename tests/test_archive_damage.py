@@ -319,6 +319,26 @@ def test_items_of_skipped_segments_are_refused(copy):
             archive.rows_of(["20"])
 
 
+@pytest.mark.parametrize("name", ["codes-000002.npy", "relaxed-000001.npy", "items-000003.parquet"])
+def test_damage_is_not_compacted_under_a_new_checksum(copy, name):
+    flip(copy / name, 200)
+    with rshash.open(copy) as archive, pytest.raises(OSError, match=f"is damaged: {name}: its bytes are not those"):
+        archive.compact()
+    assert data_files(copy) == ALL_FILES
+
+
+def test_segments_that_a_change_finds_damaged_are_not_dropped(copy):
+    with rshash.open(copy, damaged="skip") as archive:
+        with rshash.open(copy) as other:
+            other.append(CODES[:1], [{"id": "new"}], np.ones((1, 32), np.float32))
+        flip(copy / "codes-000002.npy", 200)
+        for change in (archive.compact, lambda: archive.delete(["1"])):
+            with pytest.raises(ValueError, match="is open without its damaged segments: restore them"):
+                change()
+    flip(copy / "codes-000002.npy", 200)
+    assert len(rshash.open(copy)) == 59
+
+
 @settings(max_examples=20, deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=3))
 def test_damaged_items_are_read_or_named(whole, flips):

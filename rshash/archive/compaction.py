@@ -12,7 +12,7 @@ from rshash.archive.manifest import Bounds, SegmentEntry
 from rshash.archive.order import row_keys
 from rshash.archive.parquet import SIDES, bounds_of, copy_items, datetime_range
 from rshash.archive.segment import Segment
-from rshash.archive.store import Draft
+from rshash.archive.store import REMEDY, Draft, damage
 from rshash.archive.writer import changing
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def compact(archive: "Archive") -> bool:
 
     Raises:
         BlockingIOError: if another process is writing it.
-        OSError: if it cannot be read or written; the archive is untouched.
+        OSError: if it cannot be read or written, or a file is damaged; the archive is untouched.
     """
     with changing(archive) as draft:
         segments = archive.segments
         if not segments:
             return False
+        _check_bytes(archive)
         rows, bounds = _ordered_rows(archive)
         if len(segments) == 1 and segments[0].alive is None and np.array_equal(rows, np.arange(segments[0].n_rows)):
             return False
@@ -54,6 +55,14 @@ def compact(archive: "Archive") -> bool:
         )
         draft.commit(replace(archive.manifest, commit=draft.number, segments=(entry,)))
         return True
+
+
+def _check_bytes(archive: "Archive") -> None:
+    """Refuse to rewrite damaged rows: under a new checksum nobody could tell any more."""
+    for segment in archive.manifest.segments:
+        for name, file in segment.files.items():
+            for problem in damage(archive.path, name, file):
+                raise OSError(f"{archive.path} is damaged: {problem}; {REMEDY}")
 
 
 def _write(archive: "Archive", draft: Draft, entry: SegmentEntry, rows: Rows) -> list[str]:
