@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rshash
-from rshash.archive.geometry import wkb_to_geojson
+from rshash.archive.geometry import boxes_to_wkb, wkb_to_geojson
 from rshash.archive.lock import write_lock
 from rshash.archive.manifest import read_manifest
 from rshash.archive.reader import Archive, create_archive, open_archive
@@ -322,6 +322,16 @@ def test_of_items_with_a_bbox_or_a_geometry_all_have_both(tmp_path, geometry):
     assert opened.items(["box"])[0]["geometry"]["type"] == "Polygon"
     assert opened.items(["nothing"]) == [{"id": "nothing"}]
     assert np.isnan(boxes[1]).all()  # the caller's own
+
+
+def test_a_geometry_cut_at_the_antimeridian_lies_on_both_sides_of_it_only(tmp_path):
+    crossing, around = boxes_to_wkb(np.array([(170.0, -1, -170, 1), (-180, -1, 180, 1)]))
+    whole = {"type": "MultiPolygon", "coordinates": [wkb_to_geojson(around)["coordinates"]]}
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(2), {"id": ["crossing", "around"], "geometry": [wkb_to_geojson(crossing), whole]})
+    assert [item["bbox"] for item in opened.items_at([0, 1])] == [(170, -1, -170, 1), (-180, -1, 180, 1)]
+    assert opened.search(some_codes(1), bbox=(0, 0, 1, 1)).ids.tolist() == [["around"]]
+    assert len(opened.search(some_codes(1), bbox=(175, 0, -175, 1)).ids[0]) == 2
 
 
 @given(st.binary(max_size=60))

@@ -88,13 +88,29 @@ def _as_bytes(rows: NDArray[np.void]) -> list[bytes]:
 def wkb_bounds(wkb: bytes) -> tuple[float, float, float, float]:
     """Return xmin, ymin, xmax, ymax of all points of a geometry.
 
+    A multipolygon whose parts end at the antimeridian, some on either side (RFC 7946 §3.1.9), crosses it: its xmin is
+    greater than its xmax.
+
     Raises:
         ValueError: if it is no two- or three-dimensional WKB, or is empty.
 
     >>> wkb_bounds(points_to_wkb(np.array([[8.0, 50.0]]))[0])
     (8.0, 50.0, 8.0, 50.0)
     """
-    points = list(walk_points(wkb_to_geojson(wkb)))
+    geometry = wkb_to_geojson(wkb)
+    xmin, ymin, xmax, ymax = _bounds(geometry)
+    if geometry["type"] == "MultiPolygon" and (xmin, xmax) == (-180, 180):
+        parts = [_bounds({"type": "Polygon", "coordinates": part}) for part in geometry["coordinates"] if any(part)]
+        east = [part[0] for part in parts if part[0] > -180 and part[2] == 180]
+        west = [part[2] for part in parts if part[0] == -180 and part[2] < 180]
+        if len(east) + len(west) == len(parts) and min(east, default=-180) > max(west, default=180):
+            return min(east), ymin, max(west), ymax
+    return xmin, ymin, xmax, ymax
+
+
+def _bounds(geometry: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Return xmin, ymin, xmax, ymax of all points."""
+    points = list(walk_points(geometry))
     if not points:
         raise ValueError("the geometry is empty: leave it out, or give it a point")
     xs, ys = [point[0] for point in points], [point[1] for point in points]
