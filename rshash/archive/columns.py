@@ -48,7 +48,8 @@ def read_columns(items: Any, n_rows: int) -> dict[str, Column]:
     for name in raw:
         if not isinstance(name, str) or not name or name.casefold() in RESERVED or not name.isprintable():
             raise ValueError(
-                f"an item's column cannot be called {name!r}: {', '.join(RESERVED)} are added by searching"
+                f"an item's column cannot be called {name!r}: names are printable text, and {', '.join(RESERVED)} are "
+                "added by searching"
             )
     if len({name.casefold() for name in raw}) < len(raw):
         raise ValueError(f"columns of items differ only in upper and lower case: {', '.join(raw)}")
