@@ -14,7 +14,8 @@ p is the softmax of cosines over the batch, in both directions. What other items
   what is remembered of them. Where the high losses are far below those of shuffled pairs, no pair is doubted.
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
-are encoded.
+are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost short codes more
+than signs do (RSICD, 16 bits, held-out part of the training half: .79 with it, .81 without).
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from rshash.losses.contrastive import soft_info_nce
-from rshash.losses.quantization import quantization
 from rshash.methods.method import Method
 from rshash.methods.mixture import clean_probabilities, matching_losses, mean_code
 from rshash.methods.objective import Objective
@@ -45,7 +45,6 @@ class ConsensusOptions(Options):
         temperature: of the contrasts.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        quantization_weight: of the mean squared distance of relaxed codes from their signs, where they are not turned.
         rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
             Items of one kind then keep different codes; shorter codes have no bits to spare for that.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
@@ -70,7 +69,6 @@ class ConsensusOptions(Options):
     temperature: float = number(0.5, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
-    quantization_weight: float = number(0.05, least=0)
     rotate_from: int = number(64, least=1)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
@@ -106,8 +104,7 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        self.rotates = n_bits >= options.rotate_from
-        if self.rotates:
+        if n_bits >= options.rotate_from:
             rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
             self.image_head.rotate(rotation)
             self.caption_head.rotate(rotation)
@@ -141,7 +138,7 @@ class Consensus(Objective):
             self.belief.copy_(torch.from_numpy(right))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The three weighted contrasts and the quantization."""
+        """The three weighted contrasts."""
         options, rows, n = self.options, batch.rows, len(batch)
         images = self.image_head(self._draw_views(batch))  # (2B, n_bits): first views, then second
         captions = self.caption_head(self._draw_captions(rows))
@@ -151,17 +148,12 @@ class Consensus(Objective):
         self._remember(rows, images.detach(), captions.detach())
 
         sure = torch.ones_like(belief)
-        terms = {
+        return {
             "inter": self._contrast(images[:n], captions[:n], image_side, caption_side, belief),
             "image": options.image_weight * self._contrast(images[:n], images[n:], image_side, image_side, sure),
             "caption": options.caption_weight
             * self._contrast(captions[:n], captions[n:], caption_side, caption_side, sure),
         }
-        if not self.rotates:
-            codes = torch.cat([images, captions])
-            corners = torch.where(codes.detach() >= 0, 1.0, -1.0).to(codes)
-            terms["quantization"] = options.quantization_weight * quantization(codes, corners).sum() / codes.shape[1]
-        return terms
 
     def _contrast(
         self, first: Tensor, second: Tensor, first_side: Tensor, second_side: Tensor, belief: Tensor
@@ -220,5 +212,5 @@ CONSENSUS = Method(
     "this library",
     ConsensusOptions,
     Consensus,
-    losses="InfoNCE between and within modalities with neighbours' targets, weighed by belief in pairs; quantization",
+    losses="InfoNCE between and within modalities with neighbours' targets, weighed by belief in pairs",
 )
