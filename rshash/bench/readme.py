@@ -12,7 +12,7 @@ START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 def markdown(document: dict[str, Any]) -> str:
     """Return a row a case: rshash beside the machine's limit, the best exact peer, indexes and approximate peers."""
     lines = [
-        "| search | `rshash.search` Gcq/s | of the machine's limit | best exact peer Gcq/s | rshash is | others Gcq/s |",
+        "| search | `rshash.search` Gcq/s | of the machine's limit | best exact peer Gcq/s | rshash is | others |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
         *(_row(case) for case in document["cases"]),
     ]
