@@ -103,7 +103,8 @@ def main() -> None:
     device, generator = words.device, torch.Generator(words.device).manual_seed(0)
     copied = measure_copy(device, max(1 << 20, int(words.scale * (1 << 32))))
     print(
-        f"rshash {rshash.__version__}, torch {torch.__version__}, {device}: {copied:.3g} bytes/s read and written by a copy"
+        f"rshash {rshash.__version__}, torch {torch.__version__}, {device}: "
+        f"a copy reads and writes {copied:.3g} bytes/s"
     )
     print("| codes | bits | queries | k | pairs/s | bytes of codes/s, of the copy's | torch table | torch product |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
