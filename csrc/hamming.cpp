@@ -24,6 +24,7 @@ constexpr std::int64_t kQueriesPerPart = 256;
 struct Wanted {
   std::int64_t k;
   std::uint32_t first_limit;
+  bool from_sample = false;  // whether limits may start from a sample
 };
 
 /// The k of a radius search: no row is beaten by others.
@@ -92,9 +93,9 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
       const Range rows = cut(codes.n_rows, part % grid.n_row_parts, grid.n_row_parts, rows_in_tile);
       const Range mine = cut(n_queries, part / grid.n_row_parts, grid.n_query_parts, 1);
       selectors[part].assign(mine.last - mine.first, Selector(wanted.k, wanted.first_limit));
-      scan_rows(
-          {codes, rows, block, mine, kernels, options.plan, filter, options.planes, selectors[part].data()},
-          stop, part == 0);
+      scan_rows({codes, rows, block, mine, kernels, options.plan, filter, options.planes,
+                 selectors[part].data(), wanted.from_sample},
+                stop, part == 0);
     });
     for (std::int64_t query_part = 0; query_part < grid.n_query_parts; ++query_part) {
       const Range mine = cut(n_queries, query_part, grid.n_query_parts, 1);
@@ -114,23 +115,32 @@ void search(const CodesView& codes, const CodesView& queries, const Wanted& want
 
 void top_k(const CodesView& codes, const CodesView& queries, std::int64_t k, const RunOptions& options,
            std::int32_t* distances, std::int64_t* rows) {
-  const Wanted wanted{k, static_cast<std::uint32_t>(8 * codes.n_bytes + 1)};
-  std::vector<std::int64_t> unanswered;  // queries whose limit started too low (see scan_rows)
-  search(codes, queries, wanted, options, [&](std::int64_t query, const auto& parts) {
-    const std::int64_t n_hits =
-        rank(parts, wanted, [&](std::int64_t here, std::int32_t distance, std::int64_t row) {
-          distances[query * k + here] = distance;
-          rows[query * k + here] = row;
-        });
-    if (n_hits < k && options.plan == Plan::sliced) unanswered.push_back(query);
-  });
+  // Asks queries and returns those that were left with fewer than k hits; answer i is that of query
+  // places[i].
+  const auto ask = [&](const CodesView& asked, bool from_sample, const std::int64_t* places) {
+    const Wanted wanted{k, static_cast<std::uint32_t>(8 * codes.n_bytes + 1), from_sample};
+    std::vector<std::int64_t> unanswered;
+    search(codes, asked, wanted, options, [&](std::int64_t i, const auto& parts) {
+      const std::int64_t query = places == nullptr ? i : places[i];
+      const std::int64_t n_hits =
+          rank(parts, wanted, [&](std::int64_t here, std::int32_t distance, std::int64_t row) {
+            distances[query * k + here] = distance;
+            rows[query * k + here] = row;
+          });
+      if (n_hits < k) unanswered.push_back(query);
+    });
+    return unanswered;
+  };
+  const std::vector<std::int64_t> unanswered = ask(queries, true, nullptr);
+  if (unanswered.empty()) return;
+  std::vector<std::uint8_t> again;  // their limits started too low (see scan_rows)
   for (const std::int64_t query : unanswered) {
-    RunOptions again = options;
-    again.plan = Plan::popcount;
-    const CodesView one{queries.data + query * queries.row_stride, 1, queries.n_bytes, queries.row_stride,
-                        queries.column_stride};
-    top_k(codes, one, k, again, distances + query * k, rows + query * k);
+    const std::uint8_t* from = queries.data + query * queries.row_stride;
+    for (std::int64_t byte = 0; byte < queries.n_bytes; ++byte)
+      again.push_back(from[byte * queries.column_stride]);
   }
+  const auto n_again = static_cast<std::int64_t>(unanswered.size());
+  ask({again.data(), n_again, queries.n_bytes, queries.n_bytes, 1}, false, unanswered.data());
 }
 
 RadiusHits within_radius(const CodesView& codes, const CodesView& queries, std::int32_t radius,

@@ -77,8 +77,7 @@ struct SlicedGroup {
 
 /// The bit-sliced kernel of one instruction set; how it works is told in sliced.h.
 ///
-/// Limits are 0 .. 8 * n_bytes; limit 0 may mark a row at
-/// distance 0.
+/// Limits are 0 .. 8 * n_bytes; limit 0 may mark a row at distance 0. There is at least one query.
 struct SlicedKernel {
   std::uint32_t group_rows;
   std::size_t table_bytes;  ///< of one 64-bit word of a group; tables are aligned to 64 bytes

@@ -21,8 +21,9 @@ constexpr std::int64_t kBucketCost = 16;
 constexpr std::size_t kBucketsAhead = 6;
 
 /// Once a thread has asked so many queries and given up most of them, it leaves the others to the scan
-/// untried.
+/// untried, but for one in so many; when that is answered, it begins anew.
 constexpr std::int64_t kTrialQueries = 8;
+constexpr std::int64_t kTriedAgain = 16;
 
 /// Values of `n_bits` bits with exactly `n_ones` ones, ascending.
 std::vector<std::uint16_t> masks_with(int n_bits, int n_ones) {
@@ -176,15 +177,17 @@ std::vector<std::vector<std::uint64_t>> search(const MultiIndexView& index, cons
       std::clamp<std::int64_t>(queries.n_rows, 1, static_cast<std::int64_t>(options.n_threads)));
   run_parts(n_parts, stop, [&](int part) {
     TableSearch tables(index, kernels);
-    std::int64_t n_asked = 0, n_given_up = 0;
+    std::int64_t n_asked = 0, n_given_up = 0, n_left = 0;
     for (std::int64_t query = part; query < queries.n_rows && !stop.raised(part == 0); query += n_parts) {
       answered[query] = 0;
-      if (n_asked >= kTrialQueries && 2 * n_given_up > n_asked) continue;
+      const bool hopeless = n_asked >= kTrialQueries && 2 * n_given_up > n_asked;
+      if (hopeless && ++n_left % kTriedAgain != 0) continue;
       NearRows hits(k, most);
       answered[query] = tables.find(block[query], by_radius, most_cost, hits);
       if (answered[query]) keys[query] = hits.finish();
       n_given_up += answered[query] == 0;
       ++n_asked;
+      if (hopeless && answered[query] != 0) n_asked = n_given_up = 0;
     }
   });
   return keys;

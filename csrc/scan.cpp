@@ -159,7 +159,7 @@ void scan_popcount(const ScanJob& job, Range rows, StopSign& stop, bool is_calli
   for (RowTile rows_here; !stop.raised(is_calling_thread) && tiles.next(rows_here);) {
     for (std::int64_t query = job.queries.first; query < job.queries.last; ++query) {
       Selector& selector = job.selectors[query - job.queries.first];
-      rows_here.tile.ahead = query == job.queries.first ? kFetchAhead : 0;
+      rows_here.tile.ahead = query == job.queries.first && tiles.ahead() != nullptr ? kFetchAhead : 0;
       const std::size_t n_found =
           job.kernels.scan(rows_here.tile, job.block[query], selector.limit(), found.data());
       for (std::size_t i = 0; i < n_found; ++i) {
@@ -292,15 +292,17 @@ class SlicedScan {
 };
 
 /// Lowers the limits to what every step-th row of the whole database suggests. Of the k nearest rows the
-/// sample is expected to hold k / step, and practically never as many as `rank`: so the distance of its
+/// sample is expected to hold k / step, and hardly ever as many as `rank`: so the distance of its
 /// rank-th row is beyond the k-th of all, but not by much.
 void sample_limits(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
   const std::int64_t n_rows = job.codes.n_rows, k = job.selectors[0].k();
-  if (k >= n_rows) return;
+  if (k >= n_rows || job.filter.sparse) return;
   const std::int64_t n_sampled =
       std::min({kSampledPerHit * k, n_rows / kSampleShare, kMostExpected * n_rows / k});
   if (n_sampled < kFewestSampled) return;
-  const std::int64_t step = n_rows / n_sampled;
+  std::int64_t step = n_rows / n_sampled;
+  // Data and filters repeat every 2, 5 or 10 rows; a step that shares a factor would sample one kind only.
+  while (step % 2 == 0 || step % 3 == 0 || step % 5 == 0 || step % 7 == 0) ++step;
   const double expected = static_cast<double>(k) / static_cast<double>(step);
   const auto rank = static_cast<std::int64_t>(std::ceil(expected + 4 * std::sqrt(expected) + 3));
   const CodesView sample{job.codes.data, n_rows / step, job.codes.n_bytes, job.codes.row_stride * step,
@@ -318,7 +320,8 @@ void sample_limits(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
                  Plan::popcount,
                  filter,
                  nullptr,
-                 selectors.data()},
+                 selectors.data(),
+                 false},
                 {0, sample.n_rows}, stop, is_calling_thread);
   for (std::int64_t query = 0; query < n_queries; ++query) {
     if (selectors[query].full()) job.selectors[query].start_below(selectors[query].limit() + 1);
@@ -387,7 +390,7 @@ QueryBlock::QueryBlock(const CodesView& queries, std::int64_t first, std::int64_
 }
 
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread) {
-  if (job.plan == Plan::sliced) sample_limits(job, stop, is_calling_thread);
+  if (job.plan == Plan::sliced && job.from_sample) sample_limits(job, stop, is_calling_thread);
   std::int64_t row = job.rows.first;
   for (std::int64_t step = kFirstRows; row < job.rows.last && (row == job.rows.first || !limits_fit(job));
        step *= 2) {

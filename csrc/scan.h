@@ -55,12 +55,13 @@ struct ScanJob {
   const RowFilter& filter;
   const std::uint8_t* planes;  // see RunOptions
   Selector* selectors;         // one for each of `queries`
+  bool from_sample;            // whether limits may start from a sample
 };
 
-/// Offers every row to every selector, unless the sign is raised before. A batch of top-k queries starts at
-/// limits that a sample of the rows suggests: once in a great while one is too low, and its selectors are
-/// left with fewer than k candidates; such a query must be asked again with the popcount plan, which takes
-/// no sample.
+/// Offers every row to every selector, unless the sign is raised before. With `from_sample` a batch of top-k
+/// queries starts at limits that a sample of the rows suggests. Where the sampled rows are nearer than the
+/// others, limits are too low and selectors are left with fewer than k candidates: such queries must be asked
+/// again without.
 void scan_rows(const ScanJob& job, StopSign& stop, bool is_calling_thread);
 
 }  // namespace rshash

@@ -31,7 +31,8 @@ class Selector {
   /// Only distances below this can still enter.
   std::uint32_t limit() const { return limit_; }
 
-  /// True once k candidates came; the limit is then the k-th distance.
+  /// True once k candidates came (of a selector that did not `start_below`); the limit is then the k-th
+  /// distance.
   bool full() const { return limit_ + 1 < counts_.size(); }
 
   std::int64_t k() const { return k_; }

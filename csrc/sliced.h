@@ -32,6 +32,8 @@ constexpr int kChoices = 21;                     // choices of a variant, three 
 constexpr int kWordChoices = 2;                  // 64-bit words of them for one word: 31 units and two planes
 constexpr int kTablePlanes = 8 * kWordUnits + 4;  // carry variants, then two planes and their inverses
 
+static_assert(kWordUnits + 2 <= kChoices * kWordChoices);
+
 /// Eighths of a code that are summed before looking whether all its rows have reached the limit: clustered
 /// codes of 512 bits often have by then, and shorter codes look after half (the next whole word).
 constexpr std::uint32_t kOpenEighths = 3;

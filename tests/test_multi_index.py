@@ -154,3 +154,12 @@ def test_bad_arguments_are_named():
         index.search(codes[0], k=1, radius=1)
     with pytest.raises(ValueError, match="most_cost must be at least 0"):
         index.search(codes[0], k=1, most_cost=-1)
+
+
+def test_a_batch_that_starts_with_hopeless_queries_comes_back_to_the_tables():
+    rng = np.random.default_rng(0)
+    codes, far = rng.integers(0, 256, (20_000, 8), dtype=np.uint8), rng.integers(0, 256, (30, 8), dtype=np.uint8)
+    queries = np.concatenate([far, codes[:500]])
+    hits = MultiIndex(codes).search(queries, k=1, n_threads=1, most_cost=500)
+    assert hits.plan.startswith("multi-index + ")
+    assert_same(hits, rshash.search(codes, queries, k=1))

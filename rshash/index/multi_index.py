@@ -119,7 +119,7 @@ class MultiIndex:
             radius: return instead every row at distance <= radius, 0..8 * n_bytes.
             n_threads: threads to use; None takes RSHASH_NUM_THREADS, else every core of this process.
             most_cost: rows a query may look at before the scan takes it over; None takes N / 64 in a batch and N / 8
-                for a few queries.
+                for a few queries. Where it took over most of the first queries, it gets most of the others untried.
 
         Returns:
             `Hits` whose plan is "multi-index", the plan of the scan that had to take over all queries, or both
