@@ -96,6 +96,9 @@ def test_without_a_device_every_door_says_so():
         lambda: rshash.search(CODES, CODES[0], radius=3, device="cuda:1"),
         lambda: rshash.FlatIndex(CODES).to("cuda"),
         kernels.cuda_backend().describe if IS_BUILT else None,
+        lambda: kernels.cuda_backend().synchronize(),
+        lambda: kernels.cuda_backend().measure_copies(1 << 20),
+        lambda: kernels.cuda_backend().measure_popcounts(1),
     ):
         with pytest.raises(OSError, match=r"there is no (CUDA device|NVIDIA driver) here"):
             search()
@@ -240,6 +243,16 @@ def test_threads_search_at_once():
     for worker in workers:
         worker.join()
     assert np.array_equal(np.concatenate([found[i] for i in range(8)]), expected)
+
+
+@on_device
+def test_limits_are_of_this_device():
+    cuda = kernels.cuda_backend()
+    (seconds, n_bytes), (counting, n_pairs) = cuda.measure_copies(64 << 20), cuda.measure_popcounts()
+    assert 1e10 < n_bytes / seconds < 1e14
+    assert 1e10 < n_pairs / counting < 1e14
+    with pytest.raises(MemoryError, match="GiB more are needed"):
+        cuda.measure_copies(1 << 45)
 
 
 @on_device

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "limits.h"
 #include "search.h"
 
 namespace py = pybind11;
@@ -139,6 +140,19 @@ py::tuple within_radius(const py::object& codes, const py::object& queries, std:
   return py::make_tuple(to_array(hits.offsets), to_array(hits.distances), to_array(hits.rows));
 }
 
+py::tuple measure_copies(std::size_t n_bytes, int device) {
+  if (n_bytes < 1) throw py::value_error("n_bytes must be at least 1");
+  cuda::Rate rate{};
+  run_without_gil([&] { rate = cuda::measure_copies(device, n_bytes); });
+  return py::make_tuple(rate.seconds, rate.amount);
+}
+
+py::tuple measure_popcounts(int device) {
+  cuda::Rate rate{};
+  run_without_gil([&] { rate = cuda::measure_popcounts(device); });
+  return py::make_tuple(rate.seconds, rate.amount);
+}
+
 py::list devices() {
   py::list found;
   for (const cuda::Device& device : cuda::devices()) {
@@ -147,6 +161,7 @@ py::list devices() {
     facts["capability"] = std::to_string(device.major) + "." + std::to_string(device.minor);
     facts["multiprocessors"] = device.n_multiprocessors;
     facts["memory_bytes"] = device.memory_bytes;
+    facts["cache_bytes"] = device.cache_bytes;
     found.append(facts);
   }
   return found;
@@ -173,7 +188,14 @@ PYBIND11_MODULE(_cuda, module) {
       .def_property_readonly("shape", [](const DeviceCodes& codes) {
         return py::make_tuple(codes.view.n_rows, codes.view.n_bytes);
       });
-  module.def("devices", &devices, "Name, capability, multiprocessors and memory_bytes of every device.");
+  module.def("devices", &devices,
+             "Name, capability, multiprocessors, memory_bytes and cache_bytes of every device.");
+  module.def("synchronize", &cuda::synchronize, py::arg("device"), py::call_guard<py::gil_scoped_release>(),
+             "Wait until a device has done what was asked of it before, by this library or another.");
+  module.def("measure_copies", &measure_copies, py::arg("n_bytes"), py::arg("device"),
+             "Copy device memory to device memory: seconds, bytes read plus bytes written.");
+  module.def("measure_popcounts", &measure_popcounts, py::arg("device"),
+             "Compare 64-bit codes with a query as fast as counting bits allows: seconds, codes.");
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("device"),
              py::arg("admitted") = py::none(),
              "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");

@@ -19,7 +19,9 @@ std::string to_gib(std::size_t n_bytes) {
 Device describe(int number) {
   cudaDeviceProp facts;
   check(cudaGetDeviceProperties(&facts, number), "ask a device what it is");
-  return {facts.name, facts.major, facts.minor, facts.multiProcessorCount, facts.totalGlobalMem};
+  return {facts.name,           facts.major,
+          facts.minor,          facts.multiProcessorCount,
+          facts.totalGlobalMem, static_cast<std::size_t>(facts.l2CacheSize)};
 }
 
 int count_devices() {

@@ -32,6 +32,7 @@ struct Device {
   int major, minor;  ///< compute capability
   int n_multiprocessors;
   std::size_t memory_bytes;
+  std::size_t cache_bytes;  ///< of the last cache
 };
 
 /// The devices of this machine, device i at index i. Throws `DeviceError` where there is none.

@@ -22,12 +22,40 @@ PLANS = ("popcount",)
 
 
 def describe() -> list[dict[str, Any]]:
-    """Return name, compute capability, multiprocessors and memory_bytes of every device.
+    """Return name, compute capability, multiprocessors, memory_bytes and cache_bytes (the last) of every device.
 
     Raises:
         OSError: if there is no device, or the driver does not fit.
     """
     return _cuda.devices()
+
+
+def synchronize(device: int = 0) -> None:
+    """Wait until a device has done what was asked of it before, by this library or another.
+
+    Raises:
+        OSError: if there is no such device, or what it did failed.
+    """
+    _cuda.synchronize(device)
+
+
+def measure_copies(n_bytes: int, device: int = 0) -> tuple[float, int]:
+    """Copy ``n_bytes`` of device memory to others for some milliseconds; return seconds, bytes read plus written.
+
+    Raises:
+        OSError, MemoryError: as `copy_to_device`.
+        ValueError: if ``n_bytes`` is below 1.
+    """
+    return _cuda.measure_copies(n_bytes, device)
+
+
+def measure_popcounts(device: int = 0) -> tuple[float, int]:
+    """Compare 64-bit codes by xor, count and addition in registers; return seconds, pairs of code and query.
+
+    Raises:
+        OSError: if there is no such device.
+    """
+    return _cuda.measure_popcounts(device)
 
 
 def choose_plan(n_queries: int) -> str:

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "../../csrc/cuda/limits.h"
 #include "../../csrc/cuda/search.h"
 #include "codes.h"
 #include "emulated/cuda_runtime.h"
@@ -203,6 +204,21 @@ void test_threads(std::mt19937& random) {
   for (const auto& found : rows) check(found == rows[0], "threads find the same");
 }
 
+void test_limits() {
+  const cuda::Rate copies = cuda::measure_copies(0, 1000), counts = cuda::measure_popcounts(0);
+  check(copies.seconds > 0 && copies.amount > 0 && copies.amount % 2000 == 0, "copies are whole");
+  // two multiprocessors of 8 blocks of 256 threads of 8 codes
+  check(counts.seconds > 0 && counts.amount > 0 && counts.amount % (2 * 8 * 256 * 8) == 0,
+        "counts are whole");
+  const std::size_t too_many = emulated_machine.memory_bytes;
+  check(throws<cuda::OutOfMemory>([&] { cuda::measure_copies(0, too_many); }, "GiB more are needed"),
+        "copies that do not fit");
+  check(throws<cuda::DeviceError>([] { cuda::measure_popcounts(3); }, "there is no CUDA device 3"),
+        "counts of device 3");
+  cuda::synchronize(0);
+  check(cuda::devices().at(0).cache_bytes == 1 << 20, "the last cache");
+}
+
 void test_refusals(std::mt19937& random) {
   const Codes codes = make_codes(2000, 8, random);
   const Layout layout(codes, Layout::dense);
@@ -253,6 +269,7 @@ int main() {
   test_descending(random);
   test_upload(random);
   test_threads(random);
+  test_limits();
   test_refusals(random);
   check(emulated_machine.used_bytes == 0, "all device memory was given back");
   std::printf("emulated CUDA: %lld checks passed, %lld failed, %ld launches\n",

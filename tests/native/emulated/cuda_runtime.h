@@ -39,6 +39,7 @@ struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount;
   std::size_t totalGlobalMem;
+  int l2CacheSize;
 };
 enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeDevice, cudaMemoryTypeManaged };
 struct cudaPointerAttributes {
@@ -146,8 +147,12 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* facts, int) {
-  *facts = {"emulated", emulated_machine.major, 0, emulated_machine.n_multiprocessors,
-            emulated_machine.memory_bytes};
+  *facts = {"emulated",
+            emulated_machine.major,
+            0,
+            emulated_machine.n_multiprocessors,
+            emulated_machine.memory_bytes,
+            1 << 20};
   return cudaSuccess;
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
