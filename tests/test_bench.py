@@ -269,10 +269,11 @@ def test_limits_are_measured_for_every_instruction_set():
 
 def test_bounds_name_what_stops_a_search():
     limits = Limits(1, "avx512", read_bytes_a_second=40e9, popcount_rate=32e9, plane_rate=60e9)
+    cached = Limits(1, "avx512", 40e9, 32e9, 60e9, cache_bytes=10**9)
     single, batch = Case(64, 10**7, 1), Case(64, 10**7, 256)
     assert binding(limits.bounds(single)) == ("memory", 5e9)
     assert binding(limits.bounds(batch)) == ("planes", 60e9)
-    assert binding(limits.bounds(single, cache_bytes=10**9)) == ("popcount", 32e9)
+    assert binding(cached.bounds(single)) == ("popcount", 32e9)
     assert binding({}) is None
 
 
@@ -394,6 +395,22 @@ def test_a_file_that_is_no_run_is_refused(tmp_path):
     result = ask("--from", tmp_path / "run.json")
     assert result.exit_code == 2
     assert "is no run of rshash bench in format 1" in result.stderr
+
+
+def test_rows_of_rshash_are_those_of_the_truth(monkeypatch):
+    class OtherTies(Numpy):
+        name = "other ties"
+        ours = True
+
+        def search(self, queries, k):
+            distances, ids = super().search(queries, len(self.codes))
+            order = np.lexsort((-ids, distances))[:, :k]
+            return np.take_along_axis(distances, order, 1), np.take_along_axis(ids, order, 1)
+
+    monkeypatch.setattr("rshash.bench.measure.generate_codes", lambda *_: np.zeros((300, 8), np.uint8))
+    report = report_of(SMALL, Rshash, OtherTies)
+    assert report.outcomes[0].measured
+    assert "has other rows than the truth" in report.outcomes[1].wrong
 
 
 def test_wrong_answers_end_the_run_with_exit_code_1(monkeypatch):

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from rshash.bench.data import KINDS, Kind
 from rshash.codes import code_bytes
+
+Device = Literal["cpu", "cuda"]
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Case:
         radius: find all rows at most so far instead.
         keep: part of the rows that a filter admits, in (0, 1]; None asks without a filter.
         simd: instruction set that rshash is held to; None is its best.
+        device: "cpu", or "cuda" for the first GPU, whose memory holds the database beforehand.
     """
 
     n_bits: int
@@ -33,6 +37,7 @@ class Case:
     radius: int | None = None
     keep: float | None = None
     simd: str | None = None
+    device: Device = "cpu"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be searched.
@@ -50,6 +55,10 @@ class Case:
             raise ValueError(f"keep must be above 0 and at most 1, got {self.keep}")
         if self.data not in KINDS:
             raise ValueError(f"data must be one of {', '.join(KINDS)}, got {self.data!r}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        if self.device != "cpu" and (self.n_threads > 1 or self.simd is not None):
+            raise ValueError("threads and instruction sets are the CPU's: leave them out where a GPU searches")
 
     @property
     def database(self) -> tuple[int, int, Kind]:
@@ -64,8 +73,8 @@ class Case:
         '64 bit, N = 10,000,000 uniform, Q = 256, k = 10, 1 thread'
         """
         goal = f"k = {self.k:,}" if self.radius is None else f"radius {self.radius}"
-        threads = f"{self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
-        words = f"{self.n_bits} bit, N = {self.n_rows:,} {self.data}, Q = {self.n_queries:,}, {goal}, {threads}"
+        searcher = "GPU" if self.device != "cpu" else f"{self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
+        words = f"{self.n_bits} bit, N = {self.n_rows:,} {self.data}, Q = {self.n_queries:,}, {goal}, {searcher}"
         words += "" if self.keep is None else f", filter keeps {self.keep:.3g}"
         return words if self.simd is None else f"{words}, {self.simd} only"
 
@@ -110,6 +119,25 @@ def reach_table(n_rows: int = 10_000_000, n_threads: int = 2) -> list[Case]:
             replace(small, data="clustered"),
             *(replace(large, n_bits=n_bits) for n_bits in (16, 32, 48, 128)),
             *(replace(large, n_bits=n_bits, data=data) for n_bits in (256, 512) for data in KINDS),
+        ]
+    )
+
+
+def device_reach_table(n_rows: int = 100_000_000) -> list[Case]:
+    """Return the cases of ``--full --device cuda``: the searches on a GPU for which the project states a goal.
+
+    Args:
+        n_rows: rows of the databases; a fifth of them where a width is no multiple of a word's.
+    """
+    large = Case(64, n_rows, 64, device="cuda")
+    return by_database(
+        [
+            *(replace(large, n_queries=n) for n in (1, 8, 64, 1024)),
+            replace(large, k=min(10_000, n_rows)),
+            replace(large, keep=0.01),
+            replace(large, radius=11),
+            replace(large, n_bits=256, n_queries=1024),
+            replace(large, n_bits=72, n_rows=max(1, n_rows // 5), n_queries=1024),
         ]
     )
 

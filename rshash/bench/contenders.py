@@ -62,6 +62,9 @@ class Contender:
         """Search with so many threads from now on."""
         self.n_threads = n_threads
 
+    def wait(self) -> None:
+        """Return once all that was asked before is done; only what runs on a device has to wait."""
+
     def build(self, codes: Codes) -> None:
         """Take the database, (N, n_bytes) uint8, and make what searches of it need."""
         self.codes = codes

@@ -1,20 +1,24 @@
-"""Threads in, the machine's own limits out: how fast it reads memory, counts bits and adds bit planes.
+"""The machine's own limits: how fast it reads memory, counts bits and adds bit planes, on the CPU or on a GPU.
 
-The loops are csrc/limits.cpp, which does nothing else; each sample takes milliseconds and the best of many counts, so
-that a machine that is not left alone still shows what it can do.
+The loops are csrc/limits.cpp and csrc/cuda/limits.cu, which do nothing else; each sample takes milliseconds and the
+best of many counts, so that a machine that is not left alone still shows what it can do.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from rshash.bench.cases import Case
+from rshash.bench.machine import last_cache_bytes
 from rshash.codes import code_bytes
-from rshash.kernels import describe
+from rshash.kernels import cuda_backend, describe
 
 READ_BYTES = 256 << 20
 """Of the buffer that is read; it must not fit the last cache."""
+
+COPY_BYTES = 1 << 30
+"""Of the device memory that is copied; it must not fit the device's last cache."""
 
 PLANES_PAY = 8
 """Queries from which a kernel that makes tables of bit planes can be ahead of one that counts."""
@@ -23,9 +27,16 @@ SAMPLES = 30
 READ_SAMPLES = 10
 
 
+class MachineLimits(Protocol):
+    """What a machine does at best."""
+
+    def bounds(self, case: Case) -> dict[str, float]:
+        """Return the most pairs of code and query a second that each resource allows a case."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What the machine does at best with one number of threads and one instruction set.
+    """What the processor does at best with one number of threads and one instruction set.
 
     Attributes:
         n_threads: threads that worked together.
@@ -33,6 +44,7 @@ class Limits:
         read_bytes_a_second: bytes read from memory.
         popcount_rate: 64-bit codes a second compared by xor, popcount and minimum.
         plane_rate: 64-bit codes a second compared by the loads and full adders of the bit-sliced kernel.
+        cache_bytes: of the last cache; codes that fit it are not bound by memory.
     """
 
     n_threads: int
@@ -40,11 +52,12 @@ class Limits:
     read_bytes_a_second: float
     popcount_rate: float
     plane_rate: float
+    cache_bytes: int = 0
 
-    def bounds(self, case: Case, cache_bytes: int = 0) -> dict[str, float]:
+    def bounds(self, case: Case) -> dict[str, float]:
         """Return the most pairs of code and query a second that each resource allows a case.
 
-        Codes that fit the last cache (``cache_bytes``) are not bound by memory. Widths are counted in whole bytes for
+        Widths are counted in whole bytes for
         reading, whole words for popcounts, and single planes for planes, whose tables no few queries pay for.
 
         >>> limits = Limits(1, "avx512", 40e9, 32e9, 60e9)
@@ -57,15 +70,49 @@ class Limits:
             "popcount": self.popcount_rate / -(-n_bytes // 8),
             "planes": self.plane_rate * 8 / n_bytes,
         }
-        if case.n_rows * n_bytes <= cache_bytes:
+        if case.n_rows * n_bytes <= self.cache_bytes:
             del bounds["memory"]
         if case.n_queries < PLANES_PAY:
             del bounds["planes"]
         return bounds
 
 
+@dataclass(frozen=True)
+class DeviceLimits:
+    """What a GPU does at best.
+
+    Attributes:
+        device: its name.
+        copy_bytes_a_second: bytes read plus bytes written while its memory is copied to its memory.
+        popcount_rate: 64-bit codes a second compared by xor, count and addition.
+        cache_bytes: of its last cache; codes that fit it are not bound by memory.
+    """
+
+    device: str
+    copy_bytes_a_second: float
+    popcount_rate: float
+    cache_bytes: int = 0
+
+    def bounds(self, case: Case) -> dict[str, float]:
+        """Return the most pairs of code and query a second that each resource allows a case.
+
+        Widths are counted in whole bytes for reading and in words of 32 bits for counting.
+
+        >>> DeviceLimits("one", 4e12, 2e12).bounds(Case(n_bits=96, n_rows=10**8, n_queries=3, device="cuda"))
+        {'memory': 1000000000000.0, 'popcount': 1333333333333.3333}
+        """
+        n_bytes = code_bytes(case.n_bits)
+        bounds = {
+            "memory": case.n_queries * self.copy_bytes_a_second / n_bytes,
+            "popcount": 2 * self.popcount_rate / -(-n_bytes // 4),
+        }
+        if case.n_rows * n_bytes <= self.cache_bytes:
+            del bounds["memory"]
+        return bounds
+
+
 def binding(bounds: dict[str, float]) -> tuple[str, float] | None:
-    """Return the resource that stops the faster of the two kernels first, and its bound.
+    """Return the resource that stops the fastest kernel first, and its bound.
 
     >>> binding({"memory": 5e9, "popcount": 3e10, "planes": 6e10})
     ('memory', 5000000000.0)
@@ -101,6 +148,30 @@ def measure_limits(n_threads: int, simd: str | None = None, read_bytes: int = RE
         _best(lambda: native.measure_reads(buffer, n_threads), READ_SAMPLES),
         _best(lambda: native.measure_limit("popcounts", n_threads, level), SAMPLES),
         _best(lambda: native.measure_limit("planes", n_threads, level), SAMPLES),
+        last_cache_bytes(),
+    )
+
+
+def measure_device_limits(copy_bytes: int = COPY_BYTES) -> DeviceLimits:
+    """Measure the limits of the first GPU, in about a second.
+
+    Args:
+        copy_bytes: bytes that are copied; twice as many must be free.
+
+    Returns:
+        The best of many samples.
+
+    Raises:
+        ImportError, OSError: if the CUDA kernels were not built, or there is no GPU.
+        MemoryError: if too little of its memory is free.
+    """
+    cuda = cuda_backend()
+    facts = cuda.describe()[0]
+    return DeviceLimits(
+        facts["name"],
+        _best(lambda: cuda.measure_copies(copy_bytes), READ_SAMPLES),
+        _best(cuda.measure_popcounts, SAMPLES),
+        facts["cache_bytes"],
     )
 
 

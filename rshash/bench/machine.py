@@ -1,4 +1,4 @@
-"""What the figures were measured on: processor, caches, versions, load."""
+"""What the figures were measured on: processor or GPU, caches, versions, load."""
 
 import os
 import platform
@@ -9,19 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import rshash
-from rshash.kernels import describe
+from rshash.bench.cases import Device
+from rshash.kernels import cuda_backend, describe
 
-PACKAGES = ("numpy", "faiss-cpu", "usearch", "scikit-learn")
-"""Whose versions belong to a figure."""
+PACKAGES: dict[Device, tuple[str, ...]] = {
+    "cpu": ("numpy", "faiss-cpu", "usearch", "scikit-learn"),
+    "cuda": ("numpy", "torch"),
+}
+"""Device → packages whose versions belong to a figure."""
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine(device: Device = "cpu") -> dict[str, Any]:
     """Return the header of a report.
+
+    Args:
+        device: where it is searched.
 
     Returns:
         date, processor, architecture, cores, caches (level → bytes), memory_bytes, platform, python, versions
-        (package → version or None), search (as `rshash.kernels.describe`) and load (1, 5 and 15 minutes, or None).
+        (package → version or None), search (as `rshash.kernels.describe`) and load (1, 5 and 15 minutes, or None); on
+        a GPU also gpu (name, capability, multiprocessors, memory_bytes, cache_bytes, and driver or None).
+
+    Raises:
+        ImportError, OSError: if the CUDA kernels were not built, or there is no GPU.
     """
+    gpu = {} if device == "cpu" else {"gpu": {**cuda_backend().describe()[0], "driver": driver()}}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": processor(),
@@ -31,10 +43,35 @@ def describe_machine() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {"rshash": rshash.__version__, **{package: _version(package) for package in PACKAGES}},
+        "versions": {"rshash": rshash.__version__, **{package: _version(package) for package in PACKAGES[device]}},
         "search": describe(),
         "load": load(),
+        **gpu,
     }
+
+
+def name_of_searcher(machine: dict[str, Any]) -> str:
+    """Return the processor, or the GPU, of a report and how it is searched there.
+
+    >>> name_of_searcher({"processor": "a CPU", "search": {"backend": "numpy", "simd": None}})
+    'a CPU, numpy'
+    """
+    if "gpu" not in machine:
+        return f"{machine['processor']}, {machine['search']['backend']} {machine['search']['simd'] or ''}".rstrip()
+    gpu = machine["gpu"]
+    return f"{gpu['name']}, {gpu['memory_bytes'] / (1 << 30):.0f} GiB, driver {gpu['driver'] or 'unknown'}"
+
+
+def driver(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """Return the version of the NVIDIA driver as the system tells it, or None.
+
+    >>> driver(Path("/nowhere")) is None
+    True
+    """
+    if not file.is_file():
+        return None
+    found = re.search(r"Kernel Module\D*?(?:x86_64|aarch64)?\s+(\d+(?:\.\d+)+)", file.read_text(encoding="utf-8"))
+    return found[1] if found else None
 
 
 def processor() -> str:

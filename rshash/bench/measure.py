@@ -10,13 +10,13 @@ import numpy as np
 from rshash.bench.cases import Case
 from rshash.bench.contenders import Contender, Rshash
 from rshash.bench.data import generate_bitmap, generate_codes, generate_queries
-from rshash.bench.limits import Limits
-from rshash.bench.machine import last_cache_bytes, load
+from rshash.bench.limits import MachineLimits
+from rshash.bench.machine import load
 from rshash.bench.outcome import Outcome, Rules
 from rshash.bench.referee import true_answer
 from rshash.bench.trial import held_to, qualify, timed
 from rshash.codes import Codes
-from rshash.kernels import describe
+from rshash.kernels import describe, threads
 
 MOST_ROUNDS = 50
 """Short runs are repeated until the median is worth something."""
@@ -49,7 +49,7 @@ def measure(
     cases: Iterable[Case],
     contenders: Sequence[type[Contender]],
     rules: Rules,
-    limits: Callable[[int, str | None], Limits | None] = lambda n_threads, simd: None,
+    limits: Callable[[Case], MachineLimits | None] = lambda case: None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Iterator[CaseReport]:
     """Measure case by case; the cases of one database must be neighbours, for it is generated once.
@@ -58,7 +58,7 @@ def measure(
         cases: what to measure.
         contenders: who takes part; rshash is asked for the truth whether it does or not.
         rules: how much is measured.
-        limits: number of threads and instruction set → the machine's limits.
+        limits: case → the limits of the machine on which it is searched.
         progress: is told what is going on.
 
     Yields:
@@ -77,6 +77,7 @@ def measure(
             progress(case.title)
             queries = generate_queries(case.n_queries, n_bits, kind, rules.seed)
             yield _measure_case(case, codes, queries, entrants, rules, limits)
+        entrants.clear()  # the next database shall find their memory free
 
 
 def _enter(
@@ -108,7 +109,7 @@ def _measure_case(
     queries: Codes,
     entrants: Sequence[_Entrant],
     rules: Rules,
-    limits: Callable[[int, str | None], Limits | None],
+    limits: Callable[[Case], MachineLimits | None],
 ) -> CaseReport:
     """Try, check and time every entrant."""
     outcomes = [_outcome(entrant, case) for entrant in entrants]
@@ -125,7 +126,7 @@ def _measure_case(
         ours = Rshash()
         ours.build(codes)
         ours.bitmap = bitmap
-        ours.use_threads(case.n_threads)
+        ours.use_threads(case.n_threads if case.device == "cpu" else threads())
         truth = true_answer(ours, codes, queries, asked.k, case.radius)
         playing = []
         for entrant, outcome in zip(entrants, outcomes, strict=True):
@@ -141,9 +142,8 @@ def _measure_case(
                 wall, cpu = timed(contender, outcome.variant, asked, queries[: outcome.n_queries])
                 outcome.wall.append(wall)
                 outcome.cpu.append(cpu)
-    allowed = limits(case.n_threads, case.simd)
-    bounds = allowed.bounds(case, last_cache_bytes()) if allowed else {}
-    return CaseReport(case, outcomes, bounds, load())
+    allowed = limits(case)
+    return CaseReport(case, outcomes, allowed.bounds(case) if allowed else {}, load())
 
 
 def _outcome(entrant: _Entrant, case: Case) -> Outcome:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rshash.bench.machine import name_of_searcher
 from rshash.extras import require
 from rshash.files import write_atomically
 
@@ -51,6 +52,6 @@ def plot(document: dict[str, Any], path: Path) -> None:
     patches = [require("matplotlib.patches", "bench").Patch(color=colours[name], label=name) for name in names]
     figure.legend(handles=patches, loc="outside upper center", ncols=3, fontsize=7)
     machine = document["machine"]
-    figure.supxlabel(f"{machine['processor']}, {machine['date'][:10]}", size=7)
+    figure.supxlabel(f"{name_of_searcher(machine)}, {machine['date'][:10]}", size=7)
     with write_atomically(path) as draft:
         figure.savefig(draft, dpi=150)

@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from rshash.bench.cases import Device
+from rshash.bench.machine import name_of_searcher
 from rshash.files import check_marked, replace_marked
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-"""What stands before and behind the table."""
+MARKERS: dict[Device, tuple[str, str]] = {
+    "cpu": (START, END),
+    "cuda": ("<!-- bench-cuda:start -->", "<!-- bench-cuda:end -->"),
+}
+"""Device → what stands before and behind its table."""
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -17,33 +23,33 @@ def markdown(document: dict[str, Any]) -> str:
         *(_row(case) for case in document["cases"]),
     ]
     machine = document["machine"]
-    search = machine["search"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     lines += [
         "",
-        f"*{machine['processor']}, {search['backend']} {search['simd'] or ''}, {versions}; {machine['date'][:10]}. "
+        f"*{name_of_searcher(machine)}, {versions}; {machine['date'][:10]}. "
         "Gcq/s: 1e9 pairs of code and query a second. Written by `rshash bench`; benchmarks/README.md says how.*",
     ]
     return "\n".join(lines)
 
 
 def update_readme(path: Path, document: dict[str, Any]) -> None:
-    """Replace what stands between the markers of a file with the table.
+    """Replace what stands between the markers of a file, those of the run's device, with the table.
 
     Raises:
         OSError: if the file cannot be read or written.
         ValueError: if it does not hold both markers once, in order.
     """
-    replace_marked(path, START, END, markdown(document))
+    device: Device = "cuda" if "gpu" in document["machine"] else "cpu"
+    replace_marked(path, *MARKERS[device], markdown(document))
 
 
-def check_markers(path: Path) -> None:
+def check_markers(path: Path, device: Device = "cpu") -> None:
     """Refuse a file without markers, before any long work.
 
     Raises:
         OSError, ValueError: as `update_readme`.
     """
-    check_marked(path, START, END)
+    check_marked(path, *MARKERS[device])
 
 
 def _row(case: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """Answers in, a recall or a complaint out: nobody's distances are believed.
 
 Every distance is computed again from the rows that were named, and every exact contender must return the distances of
-the truth; rows may differ, as ties may be broken either way.
+the truth; rows may differ, as ties may be broken either way, but not those of rshash, which promises them.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,20 @@ CHECKED_QUERIES = 3
 
 class WrongAnswer(Exception):
     """A contender did not find what it promised."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What has to be found: the k nearest rows of each query, or how many lie within a radius.
+
+    Attributes:
+        distances, ids: (Q, k), in the order of hits.
+        counts: (Q,) rows within the radius.
+    """
+
+    distances: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0), np.int32))
+    ids: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0), np.int64))
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def check_top_k(answer: Answer, truth: NDArray[Any], codes: Codes, queries: Codes, exact: bool) -> float:
@@ -61,6 +76,15 @@ def check_top_k(answer: Answer, truth: NDArray[Any], codes: Codes, queries: Code
     return float((found & (distances <= truth[:, -1:])).mean())
 
 
+def check_rows(ids: NDArray[Any], truth: NDArray[Any]) -> None:
+    """Check the rows of each query and their order, (Q, k) both.
+
+    Raises:
+        WrongAnswer: says for which query they differ.
+    """
+    _refuse((ids != truth).any(axis=1), "has other rows than the truth, or ties in another order")
+
+
 def check_radius(counts: NDArray[np.int64], truth: NDArray[np.int64]) -> None:
     """Check how many rows were found within a radius of each query, (Q,) both.
 
@@ -72,11 +96,8 @@ def check_radius(counts: NDArray[np.int64], truth: NDArray[np.int64]) -> None:
     _refuse(counts != truth, "has another number of rows within the radius than the truth")
 
 
-def true_answer(ours: Contender, codes: Codes, queries: Codes, k: int, radius: int | None) -> NDArray[Any]:
-    """Return rshash's answer, under the filter it has, once numpy has confirmed its first queries.
-
-    Returns:
-        (Q, k) distances, or (Q,) numbers of rows within the radius.
+def true_answer(ours: Contender, codes: Codes, queries: Codes, k: int, radius: int | None) -> Truth:
+    """Return the answer of rshash on the CPU, under the filter it has, once numpy has confirmed its first queries.
 
     Raises:
         WrongAnswer: if the two differ.
@@ -88,10 +109,10 @@ def true_answer(ours: Contender, codes: Codes, queries: Codes, k: int, radius: i
     if radius is not None:
         counts = ours.within_radius(queries, radius)
         check_radius(counts[: len(some)], referee.within_radius(some, radius))
-        return counts
+        return Truth(counts=counts)
     distances, ids = ours.search(queries, k)
     check_top_k((distances[: len(some)], ids[: len(some)]), referee.search(some, k)[0], codes, some, exact=True)
-    return np.asarray(distances)
+    return Truth(np.asarray(distances), np.asarray(ids))
 
 
 def _refuse(wrong: Any, complaint: str) -> None:

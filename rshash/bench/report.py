@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rshash.bench.limits import binding
+from rshash.bench.machine import name_of_searcher
 from rshash.bench.measure import CaseReport
 from rshash.bench.outcome import Clock, Rules
 from rshash.codes import code_bytes
@@ -103,18 +104,17 @@ def _best_exact_peer(results: Sequence[dict[str, Any]]) -> dict[str, Any] | None
 def header_lines(document: dict[str, Any]) -> list[str]:
     """Return what a reader must know of the machine and the rules before the figures."""
     machine, rules = document["machine"], document["rules"]
-    search = machine["search"]
     versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in machine["versions"].items())
     caches = ", ".join(f"{name} {size >> 10:,} KiB" for name, size in machine["caches"].items())
     lines = [
         f"{machine['processor']} ({machine['architecture']}), {machine['cores']} cores, {caches or 'caches unknown'}",
         f"{machine['platform']}, Python {machine['python']}, {versions}",
-        f"rshash searches by {search['backend']} {search['simd'] or ''}".rstrip() + f"; {machine['date']}",
+        f"rshash searches on {name_of_searcher(machine)}; {machine['date']}",
         f"load average {_load(machine['load'])} at the start; above the threads in use the figures are noisy",
         f"Gcq/s = 1e9 pairs of code and query a second, median of at least {rules['repeats']} interleaved runs by "
         f"{'this process' if document['clock'] == 'cpu' else 'wall'} clock; answers checked, seed {rules['seed']}",
     ]
-    return lines + [f"not installed: {how}" for how in document["missing"]]
+    return lines + [f"missing: {how}" for how in document["missing"]]
 
 
 def case_lines(case: dict[str, Any]) -> list[str]:

@@ -4,14 +4,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from numpy.typing import NDArray
 
 from rshash.bench.cases import Case
 from rshash.bench.contenders import Contender
 from rshash.bench.outcome import Outcome, Rules
-from rshash.bench.referee import WrongAnswer, check_radius, check_top_k
+from rshash.bench.referee import Truth, WrongAnswer, check_radius, check_rows, check_top_k
 from rshash.codes import Codes
 
 TRIAL_SECONDS = 0.02
@@ -36,11 +33,16 @@ def held_to(simd: str | None) -> Iterator[None]:
 
 
 def timed(contender: Contender, variant: str, case: Case, queries: Codes) -> tuple[float, float]:
-    """Ask once and return the seconds by the clock, and of this process on all cores."""
+    """Ask once and return the seconds by the clock, and of this process on all cores.
+
+    A device is idle before, and has done all of it when the clocks stop.
+    """
     contender.use_threads(case.n_threads)
     contender.choose(variant)
+    contender.wait()
     wall, cpu = time.perf_counter(), time.process_time()
     _ask(contender, case, queries)
+    contender.wait()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -49,7 +51,7 @@ def qualify(
     case: Case,
     codes: Codes,
     queries: Codes,
-    truth: NDArray[Any],
+    truth: Truth,
     outcome: Outcome,
     rules: Rules,
 ) -> bool:
@@ -88,9 +90,11 @@ def qualify(
         asked = queries[: outcome.n_queries]
         if case.radius is None:
             answer = contender.search(asked, case.k)
-            outcome.recall = check_top_k(answer, truth[: len(asked)], codes, asked, outcome.exact)
+            outcome.recall = check_top_k(answer, truth.distances[: len(asked)], codes, asked, outcome.exact)
+            if contender.ours:
+                check_rows(answer[1], truth.ids[: len(asked)])
         else:
-            check_radius(contender.within_radius(asked, case.radius), truth[: len(asked)])
+            check_radius(contender.within_radius(asked, case.radius), truth.counts[: len(asked)])
             outcome.recall = 1.0
         outcome.plan = contender.plan
     except WrongAnswer as complaint:

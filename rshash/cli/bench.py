@@ -1,4 +1,4 @@
-"""``rshash bench``: measure search beside the machine's limits and every installed peer."""
+"""``rshash bench``: measure search, on the CPU or a GPU, beside the machine's limits and every installed peer."""
 
 import json
 from pathlib import Path
@@ -10,16 +10,25 @@ from rshash.cli import options
 from rshash.files import write_atomically
 
 if TYPE_CHECKING:
-    from rshash.bench.cases import Case
+    from rshash.bench.cases import Case, Device
 
 STDOUT = "-"
 EXIT_WRONG = 1
 
 
 @click.command()
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="cuda: in the memory of the first GPU (CUDA_VISIBLE_DEVICES picks one), beside torch and faiss there.",
+)
 @click.option("--bits", "n_bits", type=int, multiple=True, help="Width of the codes; repeatable.  [default: 64, 256]")
-@click.option("--n", "n_rows", type=int, multiple=True, help="Rows of the database; repeatable.  [default: 1000000]")
-@click.option("--queries", "n_queries", type=int, multiple=True, help="Queries; repeatable.  [default: 1, 256]")
+@click.option(
+    "--n", "n_rows", type=int, multiple=True, help="Rows of the database; repeatable.  [default: 1e6; cuda 1e7]"
+)
+@click.option("--queries", "n_queries", type=int, multiple=True, help="Queries; repeatable.  [default: 1, 256 or 1024]")
 @click.option("-k", type=int, multiple=True, help="Nearest rows of each query; repeatable.  [default: 10]")
 @click.option("--radius", type=int, multiple=True, help="All rows within this distance instead of -k; repeatable.")
 @click.option("--threads", "n_threads", type=int, multiple=True, help="Threads; repeatable.  [default: 1]")
@@ -55,6 +64,7 @@ EXIT_WRONG = 1
 @click.option("--from", "finished_run", type=options.PATH, help="Measure nothing; report on a file of --json FILE.")
 @options.quiet
 def command(
+    device: "Device",
     n_bits: tuple[int, ...],
     n_rows: tuple[int, ...],
     n_queries: tuple[int, ...],
@@ -80,7 +90,8 @@ def command(
     """Measure exact search end to end, beside the machine's own limits and every installed peer.
 
     Contenders take turns (A B C A B C …), their answers are checked, and the median counts. Peers are faiss, usearch,
-    numpy and scikit-learn; the approximate ones are shown with their recall. Exits with 1 when an answer was wrong.
+    numpy and scikit-learn, on a GPU torch and faiss; the approximate ones are shown with their recall. Exits with 1
+    when an answer was wrong.
 
     \b
     Examples:
@@ -88,6 +99,7 @@ def command(
       rshash bench --bits 128 --n 10000000 --queries 16 --queries 256 --threads 1 --threads 2
       rshash bench --data clustered --bits 64 --build-seconds 200 --json run.json --plot run.png
       rshash bench --full --json run.json
+      rshash bench --device cuda --full --json gpu.json
       rshash bench --from run.json --update README.md
     """
     from rshash.bench.outcome import Rules
@@ -98,14 +110,16 @@ def command(
     from rshash.bench.run import measure_all
     from rshash.extras import require
 
-    if readme is not None:
-        check_markers(readme)
+    if readme is not None and finished_run is None:
+        check_markers(readme, device)
     if plot_path is not None:
         require("matplotlib", "bench")
     if full and (n_bits or n_queries or k or radius or n_threads or kinds or keep or simd):
         raise click.UsageError("--full names its own cases; only --n may change their size")
     if k and radius:
         raise click.UsageError("give -k or --radius, not both")
+    if device != "cpu" and (n_threads or simd or clock == "cpu"):
+        raise click.UsageError("--threads, --simd and --clock cpu are of the CPU; leave them out with --device cuda")
 
     lines_wanted = json_path != STDOUT
 
@@ -121,19 +135,20 @@ def command(
     else:
         choices = {
             "n_bits": n_bits or (64, 256),
-            "n_rows": n_rows or (1_000_000,),
-            "n_queries": n_queries or (1, 256),
+            "n_rows": n_rows or (1_000_000 if device == "cpu" else 10_000_000,),
+            "n_queries": n_queries or (1, 256 if device == "cpu" else 1024),
             "k": k or (10,),
             "radius": radius or (None,),
             "n_threads": n_threads or (1,),
             "data": kinds or ("uniform",),
             "keep": keep or (None,),
             "simd": (simd,),
+            "device": (device,),
         }
         try:
             document = measure_all(
-                _full_cases(n_rows) if full else _cases(choices),
-                _contenders(peers),
+                _full_cases(n_rows, device) if full else _cases(choices),
+                _contenders(peers, device),
                 Rules(
                     repeats=repeats,
                     seconds=(10.0 if full else 0.5) if seconds is None else seconds,
@@ -161,26 +176,30 @@ def _cases(choices: dict[str, Any]) -> "list[Case]":
     return grid(**choices)
 
 
-def _full_cases(n_rows: tuple[int, ...]) -> "list[Case]":
+def _full_cases(n_rows: tuple[int, ...], device: "Device") -> "list[Case]":
     """Return the cases of ``--full`` for each size."""
-    from rshash.bench.cases import by_database, reach_table
+    from rshash.bench.cases import by_database, device_reach_table, reach_table
     from rshash.kernels import threads
 
+    if device != "cpu":
+        return by_database([case for size in n_rows or (100_000_000,) for case in device_reach_table(size)])
     return by_database([case for size in n_rows or (10_000_000,) for case in reach_table(size, threads())])
 
 
-def _contenders(peers: tuple[str, ...]) -> list[Any]:
-    """Return what is ours and the peers that were named, or all."""
+def _contenders(peers: tuple[str, ...], device: "Device") -> list[Any]:
+    """Return what is ours on a device and the peers that were named, or all."""
+    from rshash.bench.device import DEVICE_CONTENDERS
     from rshash.bench.peers import CONTENDERS
     from rshash.names import unknown_name
 
-    names = [name for name, contender in CONTENDERS.items() if not contender.ours]
+    contenders = CONTENDERS if device == "cpu" else DEVICE_CONTENDERS
+    names = [name for name, contender in contenders.items() if not contender.ours]
     if "none" in peers:
-        return [contender for contender in CONTENDERS.values() if contender.ours]
+        return [contender for contender in contenders.values() if contender.ours]
     for peer in peers:
         if peer not in names:
             raise unknown_name("peer", peer, names)
-    return [contender for name, contender in CONTENDERS.items() if contender.ours or not peers or name in peers]
+    return [contender for name, contender in contenders.items() if contender.ours or not peers or name in peers]
 
 
 def _write(
