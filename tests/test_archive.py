@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import struct
 import sys
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rshash
-from rshash.archive.geometry import boxes_to_wkb, wkb_to_geojson
+from rshash.archive.geometry import wkb_to_geojson
 from rshash.archive.lock import write_lock
 from rshash.archive.manifest import read_manifest
 from rshash.archive.reader import Archive, create_archive, open_archive
@@ -324,11 +325,30 @@ def test_of_items_with_a_bbox_or_a_geometry_all_have_both(tmp_path, geometry):
     assert np.isnan(boxes[1]).all()  # the caller's own
 
 
-def test_a_geometry_cut_at_the_antimeridian_lies_on_both_sides_of_it_only(tmp_path):
-    crossing, around = boxes_to_wkb(np.array([(170.0, -1, -170, 1), (-180, -1, 180, 1)]))
-    whole = {"type": "MultiPolygon", "coordinates": [wkb_to_geojson(around)["coordinates"]]}
+def test_a_box_is_the_footprint_of_an_item_without_a_geometry(tmp_path):
+    def ring(xmin, ymin, xmax, ymax):
+        corners = (xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax, xmin, ymin)
+        return struct.pack("<BIII10d", 1, 3, 1, 5, *corners)
+
+    boxes = [(8.4, 49.9, 8.7, 50.1), (-0.0, 0, 0, 1e-300), (7, -9, 7, -9), (170, -1, -170.5, 1), (np.nan,) * 4]
     opened = create_archive(tmp_path / "a", n_bits=64)
-    opened.append(some_codes(2), {"id": ["crossing", "around"], "geometry": [wkb_to_geojson(crossing), whole]})
+    opened.append(some_codes(5), {"id": list("abcde"), "bbox": np.array(boxes)})
+    assert [cell for (cell,) in opened.connection.execute("SELECT geometry FROM items ORDER BY row").fetchall()] == [
+        ring(*boxes[0]),
+        ring(*boxes[1]),
+        struct.pack("<BIdd", 1, 1, 7, -9),
+        struct.pack("<BII", 1, 6, 2) + ring(170, -1, 180, 1) + ring(-180, -1, -170.5, 1),
+        None,
+    ]
+
+
+def test_a_geometry_cut_at_the_antimeridian_lies_on_both_sides_of_it_only(tmp_path):
+    made = create_archive(tmp_path / "boxes", n_bits=64)
+    made.append(some_codes(2), {"id": ["crossing", "around"], "bbox": [(170.0, -1, -170, 1), (-180, -1, 180, 1)]})
+    crossing, around = (item["geometry"] for item in made.items_at([0, 1]))
+    whole = {"type": "MultiPolygon", "coordinates": [around["coordinates"]]}
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(2), {"id": ["crossing", "around"], "geometry": [crossing, whole]})
     assert [item["bbox"] for item in opened.items_at([0, 1])] == [(170, -1, -170, 1), (-180, -1, 180, 1)]
     assert opened.search(some_codes(1), bbox=(0, 0, 1, 1)).ids.tolist() == [["around"]]
     assert len(opened.search(some_codes(1), bbox=(175, 0, -175, 1)).ids[0]) == 2

@@ -7,19 +7,13 @@ strings, bytes, datetime64[us], lists or structs that DuckDB reads.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.geometry import (
-    Boxes,
-    boxes_to_wkb,
-    check_boxes,
-    geojson_to_wkb,
-    points_to_wkb,
-    wkb_bounds,
-)
+from rshash.archive.geometry import Boxes, check_boxes, geojson_to_wkb, points_to_wkb, wkb_bounds
 
 Column = NDArray[Any]
 RESERVED = ("row", "query", "rank", "distance", "fine_distance", "file_row_number")
@@ -34,7 +28,8 @@ def read_columns(items: Any, n_rows: int) -> dict[str, Column]:
         n_rows: how many there must be.
 
     Returns:
-        Column name → (n_rows,) array. ``geometry`` is WKB; ``bbox`` is (n_rows, 4) float64, NaN for none.
+        Column name → (n_rows,) array. ``bbox`` is (n_rows, 4) float64, NaN for none. ``geometry`` is WKB, None where
+        it is the bbox; it is left out where it always is.
 
     Raises:
         ValueError: if the number differs, a name cannot be used, or a column mixes types.
@@ -130,7 +125,7 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
 def _check_unicode(name: str, texts: Sequence[str | None]) -> None:
     """Refuse half characters (surrogates), which file names of other encodings hold and no file can keep."""
     try:
-        "".join(filter(None, texts)).encode()
+        "".join(filterfalse(str.isascii, filter(None, texts))).encode()
     except UnicodeEncodeError as error:
         raise ValueError(
             f"column {name} holds text that is no valid Unicode, {error.object[error.start]!a}: replace such characters"
@@ -153,7 +148,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
-    """Return the columns geometry and bbox; for an item that has one of them the other is made from it."""
+    """Return the columns geometry and bbox; items that have a geometry only get a bbox from it."""
     boxes: Boxes | None = None
     shapes: list[bytes | None] | None = None
     if bbox is not None:
@@ -163,8 +158,9 @@ def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
         if geometry.shape != (n_rows, 2):
             raise ValueError(f"geometry must be points of shape ({n_rows}, 2) or WKB or GeoJSON, got {geometry.shape}")
         points = check_boxes(np.tile(geometry, 2), "geometry")
-        empty = np.isnan(points[:, 0])
-        shapes = [None if e else wkb for e, wkb in zip(empty, points_to_wkb(points[:, :2]), strict=True)]
+        if boxes is not None:
+            empty = np.isnan(points[:, 0])
+            shapes = [None if e else wkb for e, wkb in zip(empty, points_to_wkb(points[:, :2]), strict=True)]
         boxes = points if boxes is None else _filled(boxes, points)
     elif geometry is not None and any(shape is not None for shape in geometry):
         shapes = [_wkb(row, shape) for row, shape in enumerate(geometry)]
@@ -173,11 +169,7 @@ def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
         boxes = around if boxes is None else _filled(boxes, around)
     if boxes is None or np.isnan(boxes).all():
         return {}
-    if shapes is None:
-        shapes = boxes_to_wkb(boxes)
-    elif any(shape is None for shape in shapes):
-        shapes = [made if given is None else given for given, made in zip(shapes, boxes_to_wkb(boxes), strict=True)]
-    return {"geometry": np.fromiter(shapes, object, n_rows), "bbox": boxes}
+    return {"bbox": boxes} | ({} if shapes is None else {"geometry": np.fromiter(shapes, object, n_rows)})
 
 
 def _filled(boxes: Boxes, others: Boxes) -> Boxes:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rshash.archive.geometry import SIDES
 from rshash.archive.items import STANDARD, Rows, name_of, reading, union_sql
 from rshash.archive.manifest import Bounds, SegmentEntry
 from rshash.archive.order import row_keys
-from rshash.archive.parquet import SIDES, bounds_of, copy_items, datetime_range
+from rshash.archive.parquet import bounds_of, copy_items, datetime_range
 from rshash.archive.segment import Segment
 from rshash.archive.store import REMEDY, Draft, damage
 from rshash.archive.writer import changing

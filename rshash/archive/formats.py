@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.columns import Column, read_columns
+from rshash.archive.geometry import SIDES
 from rshash.archive.interval import format_moment
 from rshash.archive.items import connect, name_of
-from rshash.archive.parquet import SIDES, copy_items, write_items
+from rshash.archive.parquet import copy_items, write_items
 from rshash.data.images import BadImage, read_image
 from rshash.files import write_atomically
 from rshash.picture import Tile, contact_sheet

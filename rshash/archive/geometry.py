@@ -1,4 +1,4 @@
-"""Footprints: boxes and points of many rows to WKB at once, and the bounds of any geometry.
+"""Footprints: boxes and points of many rows as WKB, and the bounds of any geometry.
 
 Longitudes and latitudes are WGS84 degrees in the order x, y. A box whose xmin is greater than its xmax crosses the
 antimeridian (RFC 7946 §5.2); its geometry is two boxes that meet there.
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 TYPES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
 """Name of WKB type 1, 2, …"""
@@ -43,23 +45,40 @@ def check_boxes(boxes: Any, name: str = "bbox") -> Boxes:
     return checked
 
 
-def boxes_to_wkb(boxes: Boxes) -> list[bytes | None]:
-    """Return each box as WKB: a counterclockwise polygon, a point where it has no extent, None for NaN.
+def box_columns(boxes: Boxes) -> dict[str, NDArray[Any]]:
+    """Return the columns that `BOX_BYTES` reads: each side as a number, and the integer of its bytes."""
+    sides = {name: np.ascontiguousarray(boxes[:, axis]) for axis, name in enumerate(SIDES)}
+    return sides | {f"{name}_bytes": side.view(np.int64).byteswap() for name, side in sides.items()}
 
-    >>> len(boxes_to_wkb(check_boxes([(8.4, 49.9, 8.7, 50.1)]))[0])
-    93
-    """
-    found: list[bytes | None] = _polygons(boxes)
-    xmin, ymin, xmax, ymax = boxes.T
-    for row in np.flatnonzero((xmin == xmax) & (ymin == ymax)):
-        found[row] = struct.pack("<BIdd", 1, 1, xmin[row], ymin[row])
-    for row in np.flatnonzero(xmin > xmax):
-        west = (-180.0, ymin[row], xmax[row], ymax[row])
-        halves = _polygons(np.array([(xmin[row], ymin[row], 180.0, ymax[row]), west]))
-        found[row] = struct.pack("<BII", 1, 6, 2) + b"".join(halves)
-    for row in np.flatnonzero(np.isnan(xmin)):
-        found[row] = None
-    return found
+
+def _blob(content: bytes) -> str:
+    """Return bytes as SQL."""
+    return "'" + "".join(f"\\x{byte:02X}" for byte in content) + "'::BLOB"
+
+
+def _ring(west: str, south: str, east: str, north: str) -> str:
+    """Return SQL of a counterclockwise polygon of bytes, joined in pairs, which copies least."""
+    head, corner = _blob(struct.pack("<BIII", 1, 3, 1, 5)), f"({west} || {south})"
+    return (
+        f"(({head} || {corner}) || (({east} || {south}) || ({east} || {north})) || (({west} || {north}) || {corner}))"
+    )
+
+
+BOX_BYTES = ", ".join(
+    f"{side}_bytes::BIT::BLOB AS {name}"  # DuckDB writes an integer's highest byte first
+    for side, name in zip(SIDES, ("west", "south", "east", "north"), strict=True)
+)
+"""SQL over `box_columns`: the sides as eight bytes each, for `BOX_TO_WKB`."""
+
+BOX_TO_WKB = (
+    f"CASE WHEN xmin = xmax AND ymin = ymax THEN {_blob(struct.pack('<BI', 1, 1))} || west || south "
+    f"WHEN xmin > xmax THEN {_blob(struct.pack('<BII', 1, 6, 2))} || "
+    f"{_ring('west', 'south', _blob(struct.pack('<d', 180)), 'north')} || "
+    f"{_ring(_blob(struct.pack('<d', -180)), 'south', 'east', 'north')} "
+    f"WHEN xmin IS NOT NULL THEN {_ring('west', 'south', 'east', 'north')} END"
+)
+"""SQL over `box_columns` and `BOX_BYTES`: each box as WKB, a point where it has no extent, two boxes where it crosses
+the antimeridian, NULL for none. DuckDB makes it because it takes bytes from Python one object at a time."""
 
 
 def points_to_wkb(points: NDArray[np.float64]) -> list[bytes]:
@@ -67,20 +86,6 @@ def points_to_wkb(points: NDArray[np.float64]) -> list[bytes]:
     rows = np.empty(len(points), np.dtype([("head", "V5"), ("point", "<f8", (2,))]))
     rows["head"] = struct.pack("<BI", 1, 1)
     rows["point"] = points
-    return _as_bytes(rows)
-
-
-def _polygons(boxes: Boxes) -> Any:
-    """Return boxes as WKB polygons of one ring of five points."""
-    rows = np.empty(len(boxes), np.dtype([("head", "V13"), ("corners", "<f8", (10,))]))
-    rows["head"] = struct.pack("<BIII", 1, 3, 1, 5)
-    for corner, side in enumerate((0, 1, 2, 1, 2, 3, 0, 3, 0, 1)):
-        rows["corners"][:, corner] = boxes[:, side]
-    return _as_bytes(rows)
-
-
-def _as_bytes(rows: NDArray[np.void]) -> list[bytes]:
-    """Return each record as bytes."""
     found: list[bytes] = rows.view(f"V{rows.itemsize}").tolist()
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.columns import Column
+from rshash.archive.geometry import BOX_BYTES, BOX_TO_WKB, SIDES, box_columns
 from rshash.archive.items import STANDARD, connect, name_of, one_line, quote
 from rshash.archive.manifest import Bounds
 from rshash.extras import require
@@ -22,8 +23,6 @@ ROWS_A_GROUP = 32_768
 """Rows a row group: small enough that a filter by place and month leaves most groups of an ordered file unread, large
 enough that their statistics are read in little time (1e7 rows, box and month: 15 ms at 16,384, 9 ms here, 8 ms at
 65,536, where the items of ten rows take half as long again)."""
-
-SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @contextmanager
@@ -67,8 +66,10 @@ def write_items(
     given = {name: f"c{position}" for position, name in enumerate(columns)}
     data = {"r": np.arange(n_rows)}  # a first column that is never an object: DuckDB takes the length from it
     data |= {given[name]: values for name, values in columns.items() if name != "bbox"}
+    table = "given"
     if "bbox" in columns:
-        data |= {side: np.ascontiguousarray(columns["bbox"][:, axis]) for axis, side in enumerate(SIDES)}
+        data |= box_columns(columns["bbox"])
+        table = f"(SELECT *, {BOX_BYTES} FROM given)"
     connection.register("given", data)
     found = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE SELECT * FROM given").fetchall()}
     types, selected = dict(known), []
@@ -76,6 +77,8 @@ def write_items(
         if name == "bbox" and name in columns:
             box = "{" + ", ".join(f"'{side}': {side}" for side in SIDES) + "}"
             expression = f"CASE WHEN xmin IS NOT NULL THEN {box} END"
+        elif name == "geometry" and "bbox" in columns:
+            expression = f"coalesce({given[name]}::BLOB, {BOX_TO_WKB})" if name in columns else BOX_TO_WKB
         elif name == "datetime" and name in columns:
             expression = f"{given[name]}::TIMESTAMPTZ"
             if found[given[name]] == "VARCHAR":
@@ -91,7 +94,7 @@ def write_items(
         else:
             continue
         selected.append(f"{expression} AS {name_of(name)}")
-    copy_items(connection, f"SELECT {', '.join(selected)} FROM given", path, bounds_of(columns.get("bbox")))
+    copy_items(connection, f"SELECT {', '.join(selected)} FROM {table}", path, bounds_of(columns.get("bbox")))
     connection.unregister("given")
     return types
 
@@ -125,7 +128,7 @@ def copy_items(connection: "DuckDBPyConnection", select: str, path: Path, bounds
     with _writing(path):
         connection.execute(
             f"COPY ({select}) TO {quote(os.path.abspath(path))} (FORMAT parquet, COMPRESSION zstd, "
-            f"ROW_GROUP_SIZE {ROWS_A_GROUP}, KV_METADATA {{geo: {quote(geo)}}})"
+            f"COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS_A_GROUP}, KV_METADATA {{geo: {quote(geo)}}})"
         )
 
 

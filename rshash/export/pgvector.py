@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from rshash.archive.geometry import SIDES
 from rshash.archive.items import reading
-from rshash.archive.parquet import SIDES
 from rshash.export.chosen import Chosen, column_of, free_name
 from rshash.export.npy import write_about
 from rshash.export.sql import scripts
