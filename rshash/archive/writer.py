@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.checks import check_ids, check_relaxed, check_text, check_unique, check_width
+from rshash.archive.checks import check_id_column, check_relaxed, check_text, check_unique, check_width
 from rshash.archive.columns import Column, read_columns
 from rshash.archive.items import Rows, find_ids
 from rshash.archive.lock import write_lock
@@ -134,7 +134,7 @@ def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate:
         return
     if "id" not in columns:
         raise ValueError(f"every item needs an id ({archive.manifest.id_type}): add the column id")
-    columns["id"] = check_ids(columns["id"], archive.manifest.id_type)
+    columns["id"] = check_id_column(columns["id"], archive.manifest.id_type)
     check_unique(columns["id"])
     check_text(columns)
     floats = None if relaxed is None else check_relaxed(relaxed, len(checked), archive.n_bits)
