@@ -49,9 +49,25 @@ def write_integers(path):
         archive.compact()
 
 
+def write_blocks(path):
+    """A compacted segment of more than a block of rows, some without place or date, some across the antimeridian."""
+    rows = np.arange(1030)
+    boxes = np.column_stack(
+        [rows % 36 * 10 - 180.0, rows % 17 * 10 - 90.0, rows % 36 * 10 - 175.5, rows % 17 * 10 - 85.0]
+    )
+    boxes[7::100, [0, 2]] = 175, -175
+    boxes[::100] = np.nan
+    moments = np.datetime64("2023-12-30", "us") + rows * np.timedelta64(6, "h")
+    moments[::90] = np.datetime64("NaT")
+    codes = np.random.default_rng(4).integers(0, 256, (len(rows), 1), dtype=np.uint8)
+    with rshash.create(path, n_bits=8, id_type="integer") as archive:
+        archive.append(codes, {"id": rows, "bbox": boxes, "datetime": moments})
+        archive.compact()
+
+
 def main():
     """Replace the archives of the current version."""
-    for name, write in (("scenes-v2", write_scenes), ("integers-v2", write_integers)):
+    for name, write in (("scenes-v3", write_scenes), ("integers-v3", write_integers), ("blocks-v3", write_blocks)):
         shutil.rmtree(GOLDEN / name, ignore_errors=True)
         GOLDEN.mkdir(exist_ok=True)
         write(GOLDEN / name)

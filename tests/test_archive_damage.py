@@ -28,7 +28,10 @@ def build(path):
     archive = rshash.create(path, n_bits=32, provenance={"by": "build"})
     for start in (0, 20, 40):
         rows = range(start, start + 20)
-        items = [{"id": f"{row}", "bbox": (row, 0, row + 1, 1), "caption": f"scene {row}"} for row in rows]
+        items = [
+            {"id": f"{row}", "bbox": (row, 0, row + 1, 1), "datetime": "2024-05-01", "caption": f"scene {row}"}
+            for row in rows
+        ]
         archive.append(CODES[start : start + 20], items, relaxed=np.ones((20, 32), np.float32))
     archive.delete(["21", "25"])
     return archive
@@ -50,17 +53,14 @@ def data_files(path):
     return sorted(file for file in os.listdir(path) if file != "lock")
 
 
-ALL_FILES = [
-    "alive-000002-000004.npy",
-    *(
-        f"{kind}-00000{segment}.{end}"
-        for kind, end in (("codes", "npy"), ("items", "parquet"))
-        for segment in (1, 2, 3)
-    ),
-    "manifest-000004.json",
-    "manifest.json",
-    *(f"relaxed-00000{segment}.npy" for segment in (1, 2, 3)),
-]
+ARRAYS = ("blocks", "boxes", "codes", "moments", "relaxed")
+ALL_FILES = sorted(
+    [
+        *("alive-000002-000004.npy", "manifest-000004.json", "manifest.json"),
+        *(f"{kind}-00000{segment}.npy" for kind in ARRAYS for segment in (1, 2, 3)),
+        *(f"items-00000{segment}.parquet" for segment in (1, 2, 3)),
+    ]
+)
 
 
 def flip(path, position, bit=0):
@@ -213,7 +213,7 @@ def test_a_manifest_reads_as_it_was_written(whole, tmp_path):
     ("text", "message"),
     [
         ('{"format": "rshash archive", "version": 1}', "format version 1, which no release of rshash wrote: index it"),
-        ('{"format": "rshash archive", "version": 3}', "format version 3, this rshash reads 2: a newer rshash may"),
+        ('{"format": "rshash archive", "version": 4}', "format version 4, this rshash reads up to 3: a newer rsh"),
         ('{"format": "zip"}', "is not the manifest of an rshash archive"),
         ("[" * 100_000, "is damaged"),
     ],

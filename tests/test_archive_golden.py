@@ -15,8 +15,9 @@ pytest.importorskip("duckdb")
 GOLDEN = golden_archives.GOLDEN
 
 
-def test_an_archive_of_version_2_is_read():
-    with rshash.open(GOLDEN / "scenes-v2") as archive:
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_archive_of_any_version_is_read(version):
+    with rshash.open(GOLDEN / f"scenes-v{version}") as archive:
         assert archive.verify().ok
         assert (archive.n_bits, archive.kind, archive.manifest.commit) == (20, "images", 4)
         assert [(segment.n_rows, segment.n_alive) for segment in archive.segments] == [(5, 4), (4, 3), (3, 3)]
@@ -37,10 +38,14 @@ def test_an_archive_of_version_2_is_read():
         assert archive.items(["scene-11"])[0]["geometry"]["type"] == "MultiPolygon"  # across the antimeridian
         hits = archive.search(archive.segments[2].codes[1], k=1)
         assert hits.ids.tolist() == [["scene-10"]]
+        hits = archive.search(archive.segments[2].codes[1], bbox=(179, -10, -179, -9.5), datetime="2024-06/..")
+        assert sorted(hits.ids[0]) == ["scene-10", "scene-11"]
+        assert f", by {'places' if version > 2 else 'DuckDB'}\n" in str(hits.explanation)
 
 
-def test_an_archive_of_version_2_with_integer_ids_is_read():
-    with rshash.open(GOLDEN / "integers-v2") as archive:
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_archive_of_any_version_with_integer_ids_is_read(version):
+    with rshash.open(GOLDEN / f"integers-v{version}") as archive:
         assert archive.verify().ok
         assert archive.kind == "captions"
         assert archive.items([4, -4]) == [{"id": 4, "caption": "sentence 8"}, {"id": -4, "caption": "sentence 0"}]
@@ -48,15 +53,37 @@ def test_an_archive_of_version_2_with_integer_ids_is_read():
             archive.rows_of([0])
 
 
-def test_an_archive_of_version_2_is_written_as_before(tmp_path):
-    golden_archives.write_scenes(tmp_path / "a")
-    for name in ("codes-000002.npy", "relaxed-000003.npy", "alive-000001-000004.npy"):
-        assert (tmp_path / "a" / name).read_bytes() == (GOLDEN / "scenes-v2" / name).read_bytes()
-    with rshash.open(tmp_path / "a") as new, rshash.open(GOLDEN / "scenes-v2") as old:
+def test_an_archive_is_written_as_before(tmp_path):
+    golden_archives.write_scenes(tmp_path / "scenes")
+    golden_archives.write_blocks(tmp_path / "blocks")
+    for name in (
+        *("scenes/codes-000002.npy", "scenes/relaxed-000003.npy", "scenes/alive-000001-000004.npy"),
+        *(f"scenes/{what}-000003.npy" for what in ("boxes", "moments", "blocks")),
+        *(f"blocks/{what}-000002.npy" for what in ("codes", "boxes", "moments", "blocks")),
+    ):
+        assert (tmp_path / name).read_bytes() == (GOLDEN / name.replace("/", "-v3/")).read_bytes(), name
+    with rshash.open(tmp_path / "scenes") as new, rshash.open(GOLDEN / "scenes-v3") as old:
         assert new.columns == old.columns
         assert [s.bounds for s in new.segments] == [s.bounds for s in old.segments]
         assert [s.datetime for s in new.segments] == [s.datetime for s in old.segments]
         assert new.items_at(range(12)) == old.items_at(range(12))
+
+
+def test_an_archive_of_version_2_grows_into_the_current_one(tmp_path):
+    shutil.copytree(GOLDEN / "scenes-v2", tmp_path / "a")
+    with rshash.open(tmp_path / "a") as archive:
+        items = [item | {"id": f"new-{item['id']}"} for item in golden_archives.items_of_scenes(3, 12)]
+        relaxed = np.random.default_rng(5).normal(size=(9, 20))
+        archive.append(rshash.pack_codes(relaxed), items, relaxed)
+        asked = {"bbox": (172, -11, -179, -9), "datetime": "2024-02/2024-11"}
+        hits = archive.search(relaxed[:1], k=99, **asked)
+        assert ", 3 segments by DuckDB, 1 segments by places" in str(hits.explanation)
+        assert len({name.removeprefix("new-") for name in hits.ids[0]}) == len(hits.ids[0]) - 7 == 8
+        archive.compact()
+        again = archive.search(relaxed[:1], k=99, **asked)
+        assert ", by places" in str(again.explanation)
+        assert sorted(again.ids[0]) == sorted(hits.ids[0])
+        assert archive.verify().ok
 
 
 def test_an_archive_of_version_1_is_refused():
@@ -65,10 +92,10 @@ def test_an_archive_of_version_1_is_refused():
 
 
 def test_an_archive_of_a_newer_version_is_refused(tmp_path):
-    shutil.copytree(GOLDEN / "scenes-v2", tmp_path / "a")
+    shutil.copytree(GOLDEN / "scenes-v3", tmp_path / "a")
     path = tmp_path / "a" / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
-    with pytest.raises(ValueError, match="format version 3, this rshash reads 2: a newer rshash may be able to open"):
+    path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
+    with pytest.raises(ValueError, match="version 4, this rshash reads up to 3: a newer rshash may be able to open"):
         rshash.open(tmp_path / "a")
 
 
@@ -78,7 +105,7 @@ def test_the_page_is_enough_to_read_an_archive():
 
     page = (Path(__file__).parents[1] / "docs" / "archive-format.md").read_text(encoding="utf-8")
     program = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1].replace('"manifest.json"', "path")
-    names = {"path": GOLDEN / "scenes-v2" / "manifest.json"}
+    names = {"path": GOLDEN / "scenes-v3" / "manifest.json"}
     exec(program, names)
     manifest = names["manifest"]
     assert manifest == json.loads(names["path"].read_text())
@@ -86,20 +113,24 @@ def test_the_page_is_enough_to_read_an_archive():
     for segment in manifest["segments"]:
         name, n_rows = segment["name"], segment["n_rows"]
         for file, entry in segment["files"].items():
-            content = (GOLDEN / "scenes-v2" / file).read_bytes()
+            content = (GOLDEN / "scenes-v3" / file).read_bytes()
             assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"])
-        codes = np.load(GOLDEN / "scenes-v2" / f"codes-{name}.npy")
+        codes = np.load(GOLDEN / "scenes-v3" / f"codes-{name}.npy")
         assert codes.shape == (n_rows, (manifest["n_bits"] + 7) // 8)
-        relaxed = np.load(GOLDEN / "scenes-v2" / f"relaxed-{name}.npy")
+        relaxed = np.load(GOLDEN / "scenes-v3" / f"relaxed-{name}.npy")
         assert np.array_equal(np.packbits(relaxed >= 0, axis=1), codes)
+        parquet = f"read_parquet('{GOLDEN / 'scenes-v3' / f'items-{name}.parquet'}')"
+        boxes = duckdb.execute(f"SELECT bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax FROM {parquet}").fetchall()
+        assert np.load(GOLDEN / "scenes-v3" / f"boxes-{name}.npy").T.tolist() == [list(box) for box in boxes]
+        moments = np.load(GOLDEN / "scenes-v3" / f"moments-{name}.npy").view("datetime64[us]").tolist()
+        assert moments == [cell for (cell,) in duckdb.execute(f"SELECT datetime::TIMESTAMP FROM {parquet}").fetchall()]
         alive = np.ones(n_rows, bool)
         for file in segment["files"]:
             if file.startswith("alive-"):
-                bits = np.unpackbits(np.load(GOLDEN / "scenes-v2" / file), bitorder="little")
+                bits = np.unpackbits(np.load(GOLDEN / "scenes-v3" / file), bitorder="little")
                 alive, surplus = bits[:n_rows].astype(bool), bits[n_rows:]
                 assert not surplus.any()
         assert alive.sum() == segment["n_alive"]
-        query = f"SELECT id, bbox.xmin FROM read_parquet('{GOLDEN / 'scenes-v2' / f'items-{name}.parquet'}')"
-        ids = duckdb.execute(query).fetchall()
+        ids = duckdb.execute(f"SELECT id, bbox.xmin FROM {parquet}").fetchall()
         living += [id for (id, _), lives in zip(ids, alive, strict=True) if lives]
     assert living == [f"scene-{row:02d}" for row in range(12) if row not in (1, 7)]

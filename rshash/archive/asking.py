@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.explain import Explanation, SegmentShare
-from rshash.archive.filters import Conditions, find_rows, read_conditions, to_bitmaps
+from rshash.archive.filters import Conditions, find_bitmaps, read_conditions, to_bitmaps
 from rshash.archive.hits import ArchiveHits, make_hits
 from rshash.archive.query import encode_query
 from rshash.archive.rerank import check_measure, rerank, shortlist_length
@@ -58,7 +58,7 @@ def search_archive(
             raise ValueError("shortlist is how many of the nearest rows are ranked again: give it with rerank and k")
     started = perf_counter()
     is_kept = conditions in archive.kept_filters
-    filters, outside = admit(archive, conditions, ids, filter)
+    filters = admit(archive, conditions, ids, filter)
     filtered = perf_counter()
     n_wanted = shortlist_length(k, shortlist) if measure is not None and radius is None else k
     hits = search_segments(
@@ -72,7 +72,7 @@ def search_archive(
     named = [str(conditions), "" if ids is None else f"ids ({len(ids):,})", "" if filter is None else "rows of filter"]
     explanation = Explanation(
         tuple(
-            SegmentShare(s.name, s.n_alive, _n_admitted(s, rows), rows is not None and s.name in outside)
+            SegmentShare(s.name, s.n_alive, _n_admitted(s, rows), conditions.way(s))
             for s, rows in zip(segments, filters, strict=True)
         ),
         conditions=", ".join(part for part in named if part),
@@ -89,26 +89,21 @@ def search_archive(
     return make_hits(archive, hits, fine_distances, explanation, asked.shown)
 
 
-def admit(
-    archive: "Archive", conditions: Conditions, ids: Any, filter: Any
-) -> tuple[list[Bitmap | None], frozenset[str]]:
-    """Return which rows of each segment may be hits, None for all, and the segments that bounds alone ruled out.
+def admit(archive: "Archive", conditions: Conditions, ids: Any, filter: Any) -> list[Bitmap | None]:
+    """Return which rows of each segment may be hits, None for all.
 
-    What DuckDB found for the last `FILTERS_KEPT` conditions is kept as long as the archive shows the same commit.
+    What was found for the last `FILTERS_KEPT` conditions is kept as long as the archive shows the same commit.
 
     Raises:
         ValueError: if an id does not exist, the filter has another shape, or a condition cannot be worked out.
     """
     segments, kept = archive.segments, archive.kept_filters
     found: list[list[Bitmap]] = []
-    outside: frozenset[str] = frozenset()
     if conditions:
-        asked = [segment for segment in segments if conditions.may_match(segment)]
-        outside = frozenset(segment.name for segment in segments) - {segment.name for segment in asked}
         bitmaps = kept.pop(conditions, None)
         lasts = bitmaps is not None or not conditions.depend_on_clock()
         if bitmaps is None:
-            bitmaps = to_bitmaps(segments, find_rows(archive.database, asked, archive.columns, conditions))
+            bitmaps = find_bitmaps(lambda: archive.database, segments, archive.columns, conditions)
         if lasts:
             kept[conditions] = bitmaps  # at the end, as the newest
         if len(kept) > FILTERS_KEPT:
@@ -119,8 +114,8 @@ def admit(
     if filter is not None:
         found.append(_split(filter, segments, archive.n_rows))
     if not found:
-        return [None] * len(segments), outside
-    return [reduce(np.bitwise_and, bitmaps) for bitmaps in zip(*found, strict=True)], outside
+        return [None] * len(segments)
+    return [reduce(np.bitwise_and, bitmaps) for bitmaps in zip(*found, strict=True)]
 
 
 def _split(filter: Any, segments: list[Segment], n_rows: int) -> list[Bitmap]:

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.archive.geometry import SIDES
-from rshash.archive.items import STANDARD, Rows, name_of, reading, union_sql
-from rshash.archive.manifest import Bounds, SegmentEntry
-from rshash.archive.order import row_keys
-from rshash.archive.parquet import bounds_of, copy_items, datetime_range
+from rshash.archive.entries import Bounds, SegmentEntry
+from rshash.archive.items import Rows, name_of, reading
+from rshash.archive.order import months_of, row_keys
+from rshash.archive.parquet import bounds_of, copy_items
+from rshash.archive.places import Moments, ends_of, span_of, write_places
+from rshash.archive.placing import ROWS_AT_ONCE, read_boxes, read_moments, stream_boxes, stream_moments
 from rshash.archive.segment import Segment
 from rshash.archive.store import REMEDY, Draft, damage
 from rshash.archive.writer import changing
 
 if TYPE_CHECKING:
     from rshash.archive.reader import Archive
-
-ROWS_AT_ONCE = 1 << 20
 
 
 def compact(archive: "Archive") -> bool:
@@ -44,16 +43,13 @@ def compact(archive: "Archive") -> bool:
         if not segments:
             return False
         _check_bytes(archive)
-        rows, bounds = _ordered_rows(archive)
-        if len(segments) == 1 and segments[0].alive is None and np.array_equal(rows, np.arange(segments[0].n_rows)):
+        rows, bounds, span = _ordered_rows(archive)
+        has_places = segments[0].places is not None or bounds is span is None
+        in_order = len(segments) == 1 and segments[0].alive is None and np.array_equal(rows, np.arange(len(rows)))
+        if in_order and has_places:
             return False
-        entry = SegmentEntry(draft.name, len(rows), len(rows), {}, bounds)
-        names = _write(archive, draft, entry, rows)
-        entry = replace(
-            entry,
-            files=draft.sealed(*names),
-            datetime=datetime_range(archive.connection, draft.folder / entry.items),
-        )
+        entry = SegmentEntry(draft.name, len(rows), len(rows), {}, bounds, span)
+        entry = replace(entry, files=draft.sealed(*_write(archive, draft, entry, rows)))
         draft.commit(replace(archive.manifest, commit=draft.number, segments=(entry,)))
         return True
 
@@ -89,7 +85,10 @@ def _write(archive: "Archive", draft: Draft, entry: SegmentEntry, rows: Rows) ->
             )
     finally:
         connection.unregister("ordered")
-    return names
+    path, n_rows = draft.folder / entry.items, len(rows)
+    boxes = None if entry.bounds is None else stream_boxes(connection, path, n_rows)
+    moments = None if entry.datetime is None else stream_moments(connection, path, n_rows)
+    return names + write_places(draft, n_rows, boxes, moments)
 
 
 def _gather(arrays: list[Any], segments: list[Segment], rows: Rows) -> Iterator[NDArray[Any]]:
@@ -105,31 +104,30 @@ def _gather(arrays: list[Any], segments: list[Segment], rows: Rows) -> Iterator[
         yield gathered
 
 
-def _ordered_rows(archive: "Archive") -> tuple[Rows, Bounds | None]:
-    """Return the living global rows in their new order, and the bounds of them all."""
-    rows, keys, boxes = [], [], []
+def _ordered_rows(archive: "Archive") -> tuple[Rows, Bounds | None, tuple[str, str] | None]:
+    """Return the living global rows in their new order, and the bounds and the span of them all."""
+    rows, keys, boxes, moments = [], [], [], []
     for segment in archive.segments:
         living = segment.living()
         for start in range(0, segment.n_rows, ROWS_AT_ONCE):
-            kept = np.flatnonzero(living[start : start + ROWS_AT_ONCE])
-            footprints, months = _places(archive, segment, start)
+            stop = min(start + ROWS_AT_ONCE, segment.n_rows)
+            kept = np.flatnonzero(living[start:stop])
+            footprints, times = _places(archive, segment, start, stop)
+            footprints, times = footprints.T[kept], times[kept]
             rows.append(kept + (segment.first_row + start))
-            keys.append(row_keys(footprints[kept], months[kept]))
-            boxes.append(bounds_of(footprints[kept]) or (np.nan,) * 4)
+            keys.append(row_keys(footprints, months_of(times)))
+            boxes.append(bounds_of(footprints) or (np.nan,) * 4)
+            moments.append(ends_of(times))
     order = np.argsort(np.concatenate(keys), kind="stable")
-    return np.concatenate(rows)[order], bounds_of(np.array(boxes))
+    return np.concatenate(rows)[order], bounds_of(np.array(boxes)), span_of(np.concatenate(moments))
 
 
-def _places(archive: "Archive", segment: Segment, start: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return footprints (n, 4), NaN for none, and months since year 0 of rows from ``start`` on, 0 for none."""
-    stop = min(start + ROWS_AT_ONCE, segment.n_rows)
-    sides = ", ".join(f"coalesce(bbox.{side}, 'nan'::DOUBLE) AS {side}" for side in SIDES)
-    table = union_sql([segment], STANDARD | {"id": archive.columns["id"]})
+def _places(archive: "Archive", segment: Segment, start: int, stop: int) -> tuple[NDArray[np.float64], Moments]:
+    """Return boxes (4, n) and moments (n,) of some rows of a segment, from its items where it has no places."""
+    if segment.places is not None:
+        return segment.places.between(start, stop)
     with reading([segment]):
-        found = archive.connection.execute(
-            f"SELECT row, {sides}, coalesce(12 * year(datetime::TIMESTAMP) + month(datetime::TIMESTAMP), 0) AS month "
-            f"FROM ({table}) WHERE row BETWEEN {segment.first_row + start} AND {segment.first_row + stop - 1}"
-        ).fetchnumpy()
-    order = np.argsort(found["row"])
-    boxes = np.column_stack([np.asarray(found[side], np.float64) for side in SIDES])
-    return boxes[order], np.asarray(found["month"], np.int64)[order]
+        return (
+            read_boxes(archive.connection, segment.items_path, start, stop),
+            read_moments(archive.connection, segment.items_path, start, stop),
+        )

@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rshash.archive.entries import HasherEntry
 from rshash.archive.items import standard_columns
 from rshash.archive.lock import write_lock
-from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, HasherEntry, Manifest
+from rshash.archive.manifest import ID_TYPES, KINDS, MANIFEST, Manifest
 from rshash.archive.store import Draft, seal
 from rshash.codes import code_bytes
 from rshash.files import write_atomically

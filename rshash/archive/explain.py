@@ -1,5 +1,6 @@
 """How a search went about it: what was left out, what was read, how long each step took."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 
@@ -11,13 +12,19 @@ class SegmentShare:
         name: as in the manifest.
         n_alive: rows that live.
         n_admitted: living rows that the filter kept.
-        outside: whether its bounds alone told that nothing in it matches, so that it was not read.
+        way: what told which rows fulfil the conditions: "bounds" of the whole segment, which then is not read at all;
+            "places", boxes and moments beside the codes; "DuckDB"; empty without conditions.
     """
 
     name: str
     n_alive: int
     n_admitted: int
-    outside: bool = False
+    way: str = ""
+
+    @property
+    def outside(self) -> bool:
+        """Whether its bounds alone told that nothing in it matches."""
+        return self.way == "bounds"
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,12 @@ class Explanation:
     Attributes:
         segments: what became of each.
         conditions: the filter in words, empty for none.
-        filter_seconds: from the conditions to bitmaps of rows, nearly all of it DuckDB's.
+        filter_seconds: from the conditions to bitmaps of rows.
         plan: how codes were scanned, as `rshash.Hits.plan`.
         n_queries: number of queries.
         wanted: what was asked of the scan, for example "k = 10".
         scan_seconds: Hamming distances and selection.
-        kept: whether DuckDB's part of the filter was kept from a search before.
+        kept: whether what the conditions admit was kept from a search before.
         rerank: how the shortlist was ordered, None where it was not.
         n_shortlist: hits of the scan, over all queries, that were ranked again.
         rerank_seconds: of that.
@@ -70,8 +77,7 @@ class Explanation:
         if self.conditions:
             share = 100 * self.n_admitted / max(1, self.n_alive)
             rows = f"{self.n_admitted:,} of {self.n_alive:,} rows kept ({share:.3g} %)"
-            time = _milliseconds(self.filter_seconds) + (", as found before" if self.kept else "")
-            lines.append(f"filter  {self.conditions}: {rows}, {time}")
+            lines.append(f"filter  {self.conditions}: {rows}, {_milliseconds(self.filter_seconds)}{self._way()}")
             outside = [segment.name for segment in self.segments if segment.outside]
             if outside:
                 names = ", ".join(outside[:5]) + (", …" if len(outside) > 5 else "")
@@ -83,6 +89,15 @@ class Explanation:
             ranked = f"{self.rerank}, {self.n_shortlist:,} rows of the shortlist"
             lines.append(f"rerank  {ranked}: {_milliseconds(self.rerank_seconds)}")
         return "\n".join(lines)
+
+    def _way(self) -> str:
+        """Return how the rows were found, as the end of a phrase."""
+        if self.kept:
+            return ", as found before"
+        counts = Counter(segment.way for segment in self.segments if segment.way and not segment.outside)
+        if len(counts) == 2:
+            return ", " + ", ".join(f"{number} segments by {way}" for way, number in sorted(counts.items()))
+        return "".join(f", by {way}" for way in counts)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -1,17 +1,19 @@
 """Which rows may be hits: place, time and a condition in, one bitmap of rows a segment out.
 
-DuckDB finds the rows in the items files; Parquet's statistics of row groups let it leave most of an ordered file
-unread. Segments whose bounds cannot match are not asked at all.
+Segments whose bounds cannot match are not asked at all. Place and time are judged by the `Places` of a segment; with a
+condition in SQL, or without places, DuckDB finds the rows in the items files, where Parquet's statistics of row groups
+let it leave most of an ordered file unread.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rshash.archive.box import Box, read_box
 from rshash.archive.interval import Interval, format_moment, parse_interval
 from rshash.archive.items import reading, union_sql
 from rshash.archive.segment import Bitmap, Segment
@@ -22,62 +24,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box in WGS84 degrees; one whose west is greater than its east crosses the antimeridian (RFC 7946 §5.2)."""
-
-    west: float
-    south: float
-    east: float
-    north: float
-
-    def halves(self) -> list["Box"]:
-        """Return the box, or the two boxes on either side of the antimeridian."""
-        if self.west <= self.east:
-            return [self]
-        return [Box(self.west, self.south, 180.0, self.north), Box(-180.0, self.south, self.east, self.north)]
-
-    def touches(self, other: "Box") -> bool:
-        """Tell whether two boxes share a point, their edges included."""
-        return any(
-            mine.west <= theirs.east
-            and mine.east >= theirs.west
-            and mine.south <= theirs.north
-            and mine.north >= theirs.south
-            for mine in self.halves()
-            for theirs in other.halves()
-        )
-
-    def __str__(self) -> str:
-        return ", ".join(f"{side:g}" for side in (self.west, self.south, self.east, self.north))
-
-
-def read_box(bbox: Any) -> Box:
-    """Read west, south, east, north in WGS84 degrees.
-
-    Raises:
-        ValueError: if it is not four numbers, outside the world, or upside down.
-
-    >>> read_box((170, -20, -170, -10)).halves()
-    [Box(west=170.0, south=-20.0, east=180.0, north=-10.0), Box(west=-180.0, south=-20.0, east=-170.0, north=-10.0)]
-    """
-    try:
-        sides = [] if isinstance(bbox, str | bytes) else [float(side) for side in bbox]
-    except (TypeError, ValueError):
-        sides = []
-    if len(sides) != 4:
-        raise ValueError(f"bbox must be four numbers west, south, east, north in degrees, got {bbox!r}")
-    box = Box(*sides)
-    if not (abs(box.west) <= 180 and abs(box.east) <= 180):
-        raise ValueError(
-            f"bbox {box} has longitudes outside -180..180: a box across the antimeridian has its west greater than "
-            "its east, for example (170, -20, -170, -10)"
-        )
-    if not (abs(box.south) <= 90 and abs(box.north) <= 90 and box.south <= box.north):
-        raise ValueError(f"bbox {box} must have latitudes in -90..90, south not above north: west, south, east, north")
-    return box
 
 
 @dataclass(frozen=True)
@@ -107,6 +53,14 @@ class Conditions:
             return False
         first, last = (dt.datetime.fromisoformat(end) for end in segment.datetime)
         return self.interval.touches(first, last)
+
+    def way(self, segment: Segment) -> str:
+        """Return what tells which rows of a segment fulfil them, as `SegmentShare.way`."""
+        if not self:
+            return ""
+        if not self.may_match(segment):
+            return "bounds"
+        return "places" if self.where is None and segment.places is not None else "DuckDB"
 
     def depend_on_clock(self) -> bool:
         """Tell whether other rows may fulfil them later."""
@@ -159,6 +113,32 @@ def read_conditions(bbox: Any, datetime: Any, where: Any, columns: Mapping[str, 
         None if datetime is None else parse_interval(datetime),
         None if where is None else check_where(where, columns),
     )
+
+
+def find_bitmaps(
+    connect: "Callable[[], DuckDBPyConnection]",
+    segments: Sequence[Segment],
+    columns: Mapping[str, str],
+    conditions: Conditions,
+) -> list[Bitmap]:
+    """Return for each segment the packed bitmap of the rows that fulfil the conditions, deleted ones included.
+
+    Args:
+        connect: gives the DuckDB that can read the items files, if it is needed.
+        segments: in ascending ``first_row``, all of a snapshot.
+        columns: column of the archive → DuckDB type.
+        conditions: what is asked.
+
+    Raises:
+        ValueError, OSError: as `find_rows`.
+    """
+    ways = [conditions.way(segment) for segment in segments]
+    asked = [segment for segment, way in zip(segments, ways, strict=True) if way == "DuckDB"]
+    found = to_bitmaps(segments, find_rows(connect(), asked, columns, conditions) if asked else np.empty(0, np.int64))
+    for position, segment in enumerate(segments):
+        if ways[position] == "places" and segment.places is not None:
+            found[position] = segment.places.admit(conditions.box, conditions.interval)
+    return found
 
 
 def find_rows(

@@ -69,7 +69,8 @@ def union_sql(segments: Sequence[Segment], columns: Mapping[str, str]) -> str:
     typed = ", ".join(f"NULL::{kind} AS {name_of(name)}" for name, kind in columns.items())
     parts = [f"SELECT NULL::BIGINT AS row, {typed} WHERE false"]  # every column, also where these segments lack it
     parts += [
-        f"SELECT file_row_number + {segment.first_row} AS row, * EXCLUDE (file_row_number) FROM {_table(segment)}"
+        f"SELECT file_row_number + {segment.first_row} AS row, * EXCLUDE (file_row_number) "
+        f"FROM {items_table(segment.items_path)}"
         for segment in segments
     ]
     return " UNION ALL BY NAME ".join(parts)
@@ -141,13 +142,14 @@ def items_of(
             continue
         local -= segment.first_row
         with reading([segment]):
-            here = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {_table(segment)}").fetchall()}
+            table = items_table(segment.items_path)
+            here = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
             mine = [name for name in names if name in here]
             selected = ", ".join(name_of(name) + ("::TIMESTAMP" if name in zoned else "") for name in mine)
             connection.register("wanted", {"wanted_row": local})
             try:
                 cells = connection.execute(
-                    f"SELECT file_row_number, {selected} FROM {_table(segment)} "
+                    f"SELECT file_row_number, {selected} FROM {table} "
                     f"WHERE file_row_number BETWEEN {local[0]} AND {local[-1]} "
                     "AND file_row_number IN (SELECT wanted_row FROM wanted)"
                 ).fetchall()
@@ -191,8 +193,9 @@ def name_of(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _table(segment: Segment) -> str:
-    return f"read_parquet({quote(os.path.abspath(segment.items_path))}, file_row_number = true)"
+def items_table(path: Path) -> str:
+    """Return an items file as SQL of a table."""
+    return f"read_parquet({quote(os.path.abspath(path))}, file_row_number = true)"
 
 
 def one_line(error: BaseException) -> str:

@@ -11,77 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from rshash.archive.entries import Bounds, FileEntry, HasherEntry, SegmentEntry
 from rshash.codes import MAX_BITS
 
 FORMAT = "rshash archive"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE = (2, 3)
 MANIFEST = "manifest.json"
 KINDS = ("images", "captions")
 ID_TYPES = ("string", "integer")
 
-Bounds = tuple[float, float, float, float]
-
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n}\n\Z')
 _NUMBER = r"\d{6,15}"
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file as it was committed: its size in bytes and its sha256 (hex)."""
-
-    n_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class SegmentEntry:
-    """One segment: rows that were committed together, and what was deleted of them since.
-
-    Attributes:
-        name: number of the commit that wrote it, at least six digits.
-        n_rows: rows in its files.
-        n_alive: rows that were not deleted.
-        files: name → entry of every file.
-        bounds: xmin, ymin, xmax, ymax of all footprints in WGS84 degrees, or None.
-        datetime: first and last moment (ISO 8601, UTC), or None.
-    """
-
-    name: str
-    n_rows: int
-    n_alive: int
-    files: Mapping[str, FileEntry]
-    bounds: Bounds | None = None
-    datetime: tuple[str, str] | None = None
-
-    @property
-    def codes(self) -> str:
-        """Name of the file of codes."""
-        return f"codes-{self.name}.npy"
-
-    @property
-    def items(self) -> str:
-        """Name of the file of items."""
-        return f"items-{self.name}.parquet"
-
-    @property
-    def relaxed(self) -> str | None:
-        """Name of the file of relaxed codes, None where they are not kept."""
-        name = f"relaxed-{self.name}.npy"
-        return name if name in self.files else None
-
-    @property
-    def alive(self) -> str | None:
-        """Name of the bitmap of living rows, None while every row lives."""
-        return next((name for name in self.files if name.startswith("alive-")), None)
-
-
-@dataclass(frozen=True)
-class HasherEntry:
-    """The hasher that made the codes: its folder in the archive, its fingerprint, its files."""
-
-    folder: str
-    fingerprint: str
-    files: Mapping[str, FileEntry]
 
 
 @dataclass(frozen=True)
@@ -190,9 +131,9 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
     version = fields.get("version")
     if version == 1:
         raise ValueError(f"{path} is of format version 1, which no release of rshash wrote: index it again")
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
         raise ValueError(
-            f"{path} is of format version {version!r}, this rshash reads {FORMAT_VERSION}: "
+            f"{path} is of format version {version!r}, this rshash reads up to {FORMAT_VERSION}: "
             "a newer rshash may be able to open it"
         )
     if _SEAL.search(content) is None or _sealed(content) != content:
@@ -229,7 +170,8 @@ def _checked_segment(fields: dict[str, Any]) -> SegmentEntry:
     if not re.fullmatch(_NUMBER, name):
         raise ValueError(f"segment {name!r}")
     files = _checked_files(
-        fields["files"], rf"(codes|relaxed)-{name}\.npy|items-{name}\.parquet|alive-{name}-{_NUMBER}\.npy"
+        fields["files"],
+        rf"(codes|relaxed|boxes|moments|blocks)-{name}\.npy|items-{name}\.parquet|alive-{name}-{_NUMBER}\.npy",
     )
     bounds = fields["bounds"]
     first, last = fields["datetime"] or (None, None)
@@ -243,6 +185,8 @@ def _checked_segment(fields: dict[str, Any]) -> SegmentEntry:
     )
     if not 0 < segment.n_rows >= segment.n_alive or segment.codes not in files or segment.items not in files:
         raise ValueError(f"segment {name} has {segment.n_alive} of {segment.n_rows} rows in {sorted(files)}")
+    if (segment.blocks is None) != (segment.boxes is segment.moments is None):
+        raise ValueError(f"segment {name} has {sorted(files)}: blocks go with boxes or moments")
     if (segment.alive is None) != (segment.n_alive == segment.n_rows) or sum("alive" in file for file in files) > 1:
         raise ValueError(f"segment {name} has {segment.n_alive} of {segment.n_rows} rows alive by {segment.alive}")
     return segment

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.geometry import Boxes
+from rshash.archive.places import NEVER, Moments
 
 Keys = NDArray[np.uint64]
 
@@ -39,6 +40,16 @@ def row_keys(boxes: Boxes, months: NDArray[Any]) -> Keys:
     place = np.where(here, hilbert(*cells), np.uint32(0))
     keys: Keys = (months.astype(np.uint64) << np.uint64(2 * HILBERT_BITS)) | place.astype(np.uint64)
     return keys
+
+
+def months_of(moments: Moments) -> NDArray[np.int64]:
+    """Return the month since year 0 of each moment, 0 for none.
+
+    >>> months_of(np.array([0, NEVER]))
+    array([23641,     0])
+    """
+    months = moments.view("datetime64[us]").astype("datetime64[M]").astype(np.int64) + (12 * 1970 + 1)
+    return np.where(moments == NEVER, 0, months)
 
 
 def hilbert(x: NDArray[np.uint32], y: NDArray[np.uint32]) -> NDArray[np.uint32]:

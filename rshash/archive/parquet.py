@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.columns import Column
+from rshash.archive.entries import Bounds
 from rshash.archive.geometry import BOX_BYTES, BOX_TO_WKB, SIDES, box_columns
 from rshash.archive.items import STANDARD, connect, name_of, one_line, quote
-from rshash.archive.manifest import Bounds
+from rshash.archive.places import NEVER
 from rshash.extras import require
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ ROWS_A_GROUP = 32_768
 """Rows a row group: small enough that a filter by place and month leaves most groups of an ordered file unread, large
 enough that their statistics are read in little time (1e7 rows, box and month: 15 ms at 16,384, 9 ms here, 8 ms at
 65,536, where the items of ten rows take half as long again)."""
+
+
+FIRST_MOMENT, LAST_MOMENT = np.array(["0001-01-01", "9999-12-31T23:59:59.999999"], "datetime64[us]")
 
 
 @contextmanager
@@ -79,12 +83,6 @@ def write_items(
             expression = f"CASE WHEN xmin IS NOT NULL THEN {box} END"
         elif name == "geometry" and "bbox" in columns:
             expression = f"coalesce({given[name]}::BLOB, {BOX_TO_WKB})" if name in columns else BOX_TO_WKB
-        elif name == "datetime" and name in columns:
-            expression = f"{given[name]}::TIMESTAMPTZ"
-            if found[given[name]] == "VARCHAR":
-                _check_moments(connection, given[name], columns["id"])
-            else:
-                _check_type(connection, name, found[given[name]], known[name])
         elif name in columns:
             types[name] = known.get(name, found[given[name]])
             expression = f"{given[name]}::{types[name]}"
@@ -141,16 +139,37 @@ def _check_names(columns: Mapping[str, Column], known: Mapping[str, str]) -> Non
             raise ValueError(f"column {name} is called {other} in this archive: give it that name, or quite another")
 
 
-def _check_moments(connection: "DuckDBPyConnection", given: str, ids: Column) -> None:
-    """Refuse text that is no moment of the years 1 to 9999."""
-    bad = connection.execute(
-        f"SELECT r, {given} FROM given WHERE {given} IS NOT NULL AND (TRY_CAST({given} AS TIMESTAMPTZ) "
-        "BETWEEN '0001-01-01'::TIMESTAMPTZ AND '9999-12-31 23:59:59.999999'::TIMESTAMPTZ) IS NOT TRUE LIMIT 1"
-    ).fetchall()
-    for row, value in bad:
+@_storing()
+def to_moments(connection: "DuckDBPyConnection", values: Column, ids: Column) -> NDArray[np.datetime64]:
+    """Return a column of datetimes, which may be text or dates, as datetime64[us] in UTC, NaT for none.
+
+    Args:
+        connection: any.
+        values: (n,) as `read_columns` gives them.
+        ids: (n,), for messages.
+
+    Raises:
+        ValueError: if one cannot be read, or is of no year from 1 to 9999.
+    """
+    moments = values
+    if values.dtype.kind != "M":
+        connection.register("given", {"r": np.arange(len(values)), "c": values})
+        ((_, kind, *_),) = connection.execute("DESCRIBE SELECT c FROM given").fetchall()
+        if kind != "VARCHAR":
+            _check_type(connection, "datetime", kind, STANDARD["datetime"])
+        cells = connection.execute(
+            f"SELECT coalesce(epoch_us(TRY_CAST(c AS TIMESTAMPTZ)), {NEVER}) AS c FROM given ORDER BY r"
+        ).fetchnumpy()
+        connection.unregister("given")
+        moments = np.asarray(cells["c"], np.int64).view("datetime64[us]")
+    given = ~np.isnat(values) if moments is values else np.array([value is not None for value in values.tolist()])
+    bad = given & ~((moments >= FIRST_MOMENT) & (moments <= LAST_MOMENT))
+    if bad.any():
+        row = int(bad.argmax())
         raise ValueError(
-            f"datetime of item {ids[row]!r} is {value!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
+            f"datetime of item {ids[row]!r} is {values[row]!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
         )
+    return moments
 
 
 def _check_type(connection: "DuckDBPyConnection", name: str, found: str, known: str) -> None:
@@ -170,15 +189,6 @@ def bounds_of(boxes: NDArray[np.float64] | None) -> Bounds | None:
     crosses = (xmin > xmax).any()
     west, east = (-180.0, 180.0) if crosses else (float(np.fmin.reduce(xmin)), float(np.fmax.reduce(xmax)))
     return west, float(np.fmin.reduce(ymin)), east, float(np.fmax.reduce(ymax))
-
-
-def datetime_range(connection: "DuckDBPyConnection", path: Path) -> tuple[str, str] | None:
-    """Return the first and last moment of an items file, ISO 8601 in UTC; None if it has none."""
-    form = "strftime({}(datetime)::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')"
-    table = f"read_parquet({quote(os.path.abspath(path))})"
-    query = f"SELECT {form.format('min')}, {form.format('max')} FROM {table}"
-    ((first, last),) = connection.execute(query).fetchall()
-    return None if first is None else (first, last)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rshash.archive.manifest import Bounds, Manifest, SegmentEntry
-from rshash.archive.store import REMEDY, check_size
+from rshash.archive.entries import Bounds, SegmentEntry
+from rshash.archive.manifest import Manifest
+from rshash.archive.places import Places
+from rshash.archive.store import check_size, map_array
 from rshash.codes import Codes, code_bytes
 
 Bitmap = NDArray[np.uint8]
@@ -30,6 +32,7 @@ class Segment:
         items_path: Parquet file whose row i belongs to code i.
         bounds: xmin, ymin, xmax, ymax of all footprints, or None.
         datetime: first and last moment (ISO 8601, UTC), or None.
+        places: where and when each item is, beside the Parquet file; None where only that tells.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Segment:
     items_path: Path
     bounds: Bounds | None
     datetime: tuple[str, str] | None
+    places: Places | None
 
     def living(self) -> NDArray[np.bool_]:
         """Return (n_rows,) bool, true where a row lives."""
@@ -61,7 +65,7 @@ def open_segment(folder: Path, manifest: Manifest, entry: SegmentEntry, first_ro
         check_size(folder / name, file)
 
     def array(name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-        return _map(folder / name, np.dtype(dtype), shape)
+        return map_array(folder / name, np.dtype(dtype), shape)
 
     return Segment(
         name=entry.name,
@@ -74,17 +78,5 @@ def open_segment(folder: Path, manifest: Manifest, entry: SegmentEntry, first_ro
         items_path=folder / entry.items,
         bounds=entry.bounds,
         datetime=entry.datetime,
+        places=entry.blocks and Places(folder, entry.name, entry.n_rows, entry.boxes, entry.moments),  # type: ignore[arg-type]
     )
-
-
-def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Memory-map an array and hold it against what the manifest says."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{path} is damaged: it holds {array.dtype} {array.shape}, the manifest says {dtype} {shape}; {REMEDY}"
-        )
-    return array

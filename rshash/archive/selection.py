@@ -33,7 +33,7 @@ def select_rows(
     conditions = read_conditions(bbox, datetime, where, archive.columns)
     if not archive.segments:
         return np.empty(0, np.int64) if ids is None else archive.rows_of(ids)
-    filters, *_ = admit(archive, conditions, ids, None)
+    filters = admit(archive, conditions, ids, None)
     found = []
     for segment, admitted in zip(archive.segments, filters, strict=True):
         rows = segment.living()

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rshash.archive.entries import FileEntry
 from rshash.archive.lock import remove_unpinned
-from rshash.archive.manifest import MANIFEST, FileEntry, Manifest, manifest_bytes, read_manifest
+from rshash.archive.manifest import MANIFEST, Manifest, manifest_bytes, read_manifest
 
 REMEDY = 'restore it from a copy, or open the rest with damaged="skip"'
 
 _OURS = re.compile(
-    r"(codes|relaxed)-\d{6,}\.npy|items-\d{6,}\.parquet|alive-\d{6,}-\d{6,}\.npy|hasher-[0-9a-f]{12}"
+    r"(codes|relaxed|boxes|moments|blocks)-\d{6,}\.npy|items-\d{6,}\.parquet|alive-\d{6,}-\d{6,}\.npy|hasher-[0-9a-f]{12}"
     r"|manifest\.json\.new|manifest-\d{6,}\.json"
 )
 
@@ -155,6 +156,23 @@ def check_size(path: Path, entry: FileEntry) -> None:
         raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
     if n_bytes != entry.n_bytes:
         raise ValueError(f"{path} is damaged: it has {n_bytes} bytes, {entry.n_bytes} were committed; {REMEDY}")
+
+
+def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Memory-map an array.
+
+    Raises:
+        ValueError: if it is not what the manifest says.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{path} is damaged: it holds {array.dtype} {array.shape}, the manifest says {dtype} {shape}; {REMEDY}"
+        )
+    return array
 
 
 def _flush_directory(path: Path) -> None:

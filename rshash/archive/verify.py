@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rshash.archive.entries import SegmentEntry
 from rshash.archive.items import connect, reading, union_sql
-from rshash.archive.manifest import MANIFEST, Manifest, SegmentEntry, read_manifest
+from rshash.archive.manifest import MANIFEST, Manifest, read_manifest
+from rshash.archive.places import Places, block_bounds
+from rshash.archive.placing import ROWS_AT_ONCE, read_boxes, read_moments
 from rshash.archive.segment import Segment, open_segment
 from rshash.archive.store import Problem, damage
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from rshash.archive.reader import Archive
 
 
@@ -50,7 +55,8 @@ def verify(archive: "Archive") -> Report:
     """Read every file of a snapshot and hold it against the manifest.
 
     Checksums find every changed, cut or missing byte. Where they agree, segments are also checked for what the format
-    promises: as many items as codes, no bit beyond a code's width, ids that are unique and not missing.
+    promises: as many items as codes, no bit beyond a code's width, ids that are unique and not missing, boxes and
+    moments beside the codes that are those of the items.
 
     Args:
         archive: an open archive; one opened with ``damaged="skip"`` is checked whole, too.
@@ -111,6 +117,22 @@ def _broken_promises(manifest: Manifest, entry: SegmentEntry, segment: Segment) 
         return
     if counts != (segment.n_rows, segment.n_rows):
         yield Problem(entry.items, f"it has {counts} items and ids for {segment.n_rows} codes")
+    elif segment.places is not None:
+        yield from _misplaced(entry, segment.places, segment.items_path, connection)
+
+
+def _misplaced(entry: SegmentEntry, places: Places, items: Path, connection: "DuckDBPyConnection") -> Iterator[Problem]:
+    """Yield what places say otherwise than the items."""
+    bounds = block_bounds(places.boxes, places.moments, places.n_rows)
+    if not np.array_equal(bounds, places.blocks):
+        yield Problem(str(entry.blocks), "it does not bound the boxes and moments of its blocks")
+    for start in range(0, places.n_rows, ROWS_AT_ONCE):
+        stop = min(start + ROWS_AT_ONCE, places.n_rows)
+        boxes, moments = places.between(start, stop)
+        if not np.array_equal(boxes, read_boxes(connection, items, start, stop), equal_nan=True):
+            yield Problem(entry.boxes or entry.items, f"boxes of rows {start} to {stop - 1} are not those of the items")
+        if not np.array_equal(moments, read_moments(connection, items, start, stop)):
+            yield Problem(entry.moments or entry.items, f"moments of rows {start} to {stop - 1} are not the items'")
 
 
 def _repeated_ids(folder: Path, manifest: Manifest, segments: list[Segment]) -> Iterator[Problem]:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from rshash.archive.checks import check_id_column, check_relaxed, check_text, check_unique, check_width
 from rshash.archive.columns import Column, read_columns
+from rshash.archive.entries import SegmentEntry
 from rshash.archive.items import Rows, find_ids
 from rshash.archive.lock import write_lock
-from rshash.archive.manifest import Manifest, SegmentEntry
-from rshash.archive.parquet import bounds_of, datetime_range, write_items
+from rshash.archive.manifest import Manifest
+from rshash.archive.parquet import bounds_of, to_moments, write_items
+from rshash.archive.places import span_of, write_places
 from rshash.archive.store import Draft, sweep
 from rshash.codes import Codes
 from rshash.names import unknown_name
@@ -160,19 +162,25 @@ def _write_segment(
     draft: Draft, archive: "Archive", codes: Codes, columns: dict[str, Column], relaxed: NDArray[np.float16] | None
 ) -> tuple[dict[str, str], SegmentEntry]:
     """Write the files of a segment; return the types of all columns and its entry."""
-    entry = SegmentEntry(draft.name, len(codes), len(codes), {})
+    boxes, moments = columns.get("bbox"), columns.get("datetime")
+    if moments is not None:
+        moments = to_moments(archive.connection, moments, columns["id"])
+        columns, moments = columns | {"datetime": moments}, moments.view(np.int64)
+    span = None if moments is None else span_of(moments)
+    entry = SegmentEntry(draft.name, len(codes), len(codes), {}, bounds_of(boxes), span)
     names = [entry.codes, entry.items]
     draft.write_array(entry.codes, [codes], codes.shape, np.uint8)
     types = write_items(draft.path(entry.items), columns, archive.columns, archive.connection)
+    names += write_places(
+        draft,
+        len(codes),
+        None if boxes is None or entry.bounds is None else boxes.T,
+        None if moments is None or entry.datetime is None else [moments],
+    )
     if relaxed is not None:
         names.append(f"relaxed-{draft.name}.npy")
         draft.write_array(names[-1], [relaxed], relaxed.shape, np.float16)
-    return types, replace(
-        entry,
-        files=draft.sealed(*names),
-        bounds=bounds_of(columns.get("bbox")),
-        datetime=datetime_range(archive.connection, draft.folder / entry.items) if "datetime" in columns else None,
-    )
+    return types, replace(entry, files=draft.sealed(*names))
 
 
 def _without(archive: "Archive", draft: Draft, rows: Rows) -> tuple[SegmentEntry, ...]:
