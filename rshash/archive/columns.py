@@ -167,7 +167,7 @@ def _footprints(geometry: Any, bbox: Any, n_rows: int) -> dict[str, Column]:
         nothing = (math.nan,) * 4
         around = check_boxes([nothing if shape is None else wkb_bounds(shape) for shape in shapes], "geometry")
         boxes = around if boxes is None else _filled(boxes, around)
-    if boxes is None or np.isnan(boxes).all():
+    if boxes is None or np.isnan(boxes[:, 0]).all():
         return {}
     return {"bbox": boxes} | ({} if shapes is None else {"geometry": np.fromiter(shapes, object, n_rows)})
 

@@ -44,7 +44,7 @@ def compact(archive: "Archive") -> bool:
             return False
         _check_bytes(archive)
         rows, bounds, span = _ordered_rows(archive)
-        has_places = segments[0].places is not None or bounds is span is None
+        has_places = segments[0].places is not None or (bounds is None and span is None)
         in_order = len(segments) == 1 and segments[0].alive is None and np.array_equal(rows, np.arange(len(rows)))
         if in_order and has_places:
             return False

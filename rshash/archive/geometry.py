@@ -20,7 +20,7 @@ TYPES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "Mul
 
 
 def check_boxes(boxes: Any, name: str = "bbox") -> Boxes:
-    """Return (n, 4) float64 xmin, ymin, xmax, ymax; rows that are all NaN stand for no footprint.
+    """Return (n, 4) float64 xmin, ymin, xmax, ymax, side by side; rows that are all NaN stand for no footprint.
 
     Raises:
         ValueError: if the shape differs, or a row is outside the world or upside down.
@@ -29,14 +29,15 @@ def check_boxes(boxes: Any, name: str = "bbox") -> Boxes:
     (1, 4)
     """
     try:
-        checked = np.asarray(boxes, np.float64)
+        checked = np.asarray(boxes, np.float64, order="F")
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be four numbers for each item: xmin, ymin, xmax, ymax") from None
     if checked.ndim != 2 or checked.shape[1] != 4:
         raise ValueError(f"{name} must have shape (n, 4): xmin, ymin, xmax, ymax of each item, got {checked.shape}")
-    x, y = checked[:, ::2], checked[:, 1::2]
-    good = (np.abs(x) <= 180).all(axis=1) & (np.abs(y) <= 90).all(axis=1) & (y[:, 0] <= y[:, 1])
-    bad = np.flatnonzero(~good & ~np.isnan(checked).all(axis=1))
+    xmin, ymin, xmax, ymax = checked.T
+    good = (np.abs(xmin) <= 180) & (np.abs(xmax) <= 180) & (ymin >= -90) & (ymin <= ymax) & (ymax <= 90)
+    bad = np.flatnonzero(~good)
+    bad = bad[~np.isnan(checked[bad]).all(axis=1)]
     if len(bad):
         raise ValueError(
             f"{name} of item {bad[0]} is {tuple(checked[bad[0]].tolist())}: expected WGS84 degrees xmin, ymin, xmax, "

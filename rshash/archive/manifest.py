@@ -185,7 +185,7 @@ def _checked_segment(fields: dict[str, Any]) -> SegmentEntry:
     )
     if not 0 < segment.n_rows >= segment.n_alive or segment.codes not in files or segment.items not in files:
         raise ValueError(f"segment {name} has {segment.n_alive} of {segment.n_rows} rows in {sorted(files)}")
-    if (segment.blocks is None) != (segment.boxes is segment.moments is None):
+    if (segment.blocks is None) != (segment.boxes is None and segment.moments is None):
         raise ValueError(f"segment {name} has {sorted(files)}: blocks go with boxes or moments")
     if (segment.alive is None) != (segment.n_alive == segment.n_rows) or sum("alive" in file for file in files) > 1:
         raise ValueError(f"segment {name} has {segment.n_alive} of {segment.n_rows} rows alive by {segment.alive}")

@@ -1,6 +1,7 @@
 """Columns of items → a GeoParquet 1.1 file, written by DuckDB; and the bounds of what is in it."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -183,12 +184,14 @@ def _check_type(connection: "DuckDBPyConnection", name: str, found: str, known: 
 
 def bounds_of(boxes: NDArray[np.float64] | None) -> Bounds | None:
     """Return the box around boxes (n, 4), None if there is none; where one crosses the antimeridian, all longitudes."""
-    if boxes is None or np.isnan(boxes).all():
+    if boxes is None or not len(boxes):
         return None
     xmin, ymin, xmax, ymax = boxes.T
-    crosses = (xmin > xmax).any()
-    west, east = (-180.0, 180.0) if crosses else (float(np.fmin.reduce(xmin)), float(np.fmax.reduce(xmax)))
-    return west, float(np.fmin.reduce(ymin)), east, float(np.fmax.reduce(ymax))
+    west, south = float(np.fmin.reduce(xmin)), float(np.fmin.reduce(ymin))
+    east, north = float(np.fmax.reduce(xmax)), float(np.fmax.reduce(ymax))
+    if math.isnan(west):
+        return None
+    return (-180.0, south, 180.0, north) if (xmin > xmax).any() else (west, south, east, north)
 
 
 @contextmanager
