@@ -65,7 +65,10 @@ def _raw_columns(items: Any) -> dict[str, Any]:
     if hasattr(items, "to_pydict"):  # Arrow
         return dict(items.to_pydict())
     if hasattr(items, "to_numpy") and hasattr(items, "columns"):  # pandas
-        return {name: items[name].to_numpy() for name in items.columns}
+        names = items.columns.tolist()
+        if len(set(names)) < len(names):
+            raise ValueError(f"the table of items has two columns of one name: {', '.join(map(str, names))}")
+        return {name: _from_pandas(items[name]) for name in names}
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
         raise TypeError(f"items must be a list of dicts or a table of columns, got {type(items).__name__}")
     for item in items:
@@ -73,6 +76,16 @@ def _raw_columns(items: Any) -> dict[str, Any]:
             raise TypeError(f"every item must be a dict with an id, got {type(item).__name__} {item!r:.60}")
     names = dict.fromkeys(name for item in items for name in item)
     return {name: [item.get(name) for item in items] for name in names} or {"id": [None] * len(items)}
+
+
+def _from_pandas(series: Any) -> Any:
+    """Return a pandas column as an array, or as values that are None wherever pandas says that there is none."""
+    if getattr(series.dtype, "tz", None) is not None:
+        series = series.dt.tz_convert(None)  # to UTC, without its zone
+    if isinstance(series.dtype, np.dtype) and series.dtype != object:
+        return series.to_numpy()
+    missing = series.isna().tolist()
+    return [None if none else value for value, none in zip(series.tolist(), missing, strict=True)]
 
 
 def column(name: str, values: Any) -> Column | None:
@@ -109,7 +122,7 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
         return None
     if kinds == {bool} or kinds <= {int, float}:
         return _numbers(name, values, bool if kinds == {bool} else np.float64 if float in kinds else np.int64)
-    if kinds == {datetime}:
+    if all(issubclass(kind, datetime) for kind in kinds):  # pandas has its own
         return np.array([None if value is None else _utc(value) for value in values], "datetime64[us]")
     if tuple in kinds:
         values = [list(value) if isinstance(value, tuple) else value for value in values]
