@@ -81,8 +81,8 @@ def measure_append(path: Path, n: int) -> dict[str, Any]:
         archive.append(codes, items)
         found |= {f"{key}, {name}": value for key, value in clock.read().items()}
     sizes = {entry.name: entry.stat().st_size for entry in os.scandir(path)}
-    found["code bytes/row"] = sum(size for name, size in sizes.items() if name.startswith("codes")) / (2 * n)
-    found["item bytes/row"] = sum(size for name, size in sizes.items() if name.startswith("items")) / (2 * n)
+    for what, names in (("code", "codes"), ("item", "items"), ("place", ("boxes", "moments", "blocks"))):
+        found[f"{what} bytes/row"] = sum(size for name, size in sizes.items() if name.startswith(names)) / (2 * n)
     return found
 
 
