@@ -63,8 +63,8 @@ class FakeCuda:
     def measure_copies(self, n_bytes, device=0):
         return 0.5, 2 * n_bytes
 
-    def measure_popcounts(self, device=0):
-        return 0.25, 5 * 10**11
+    def measure_popcounts(self, n_bytes, device=0):
+        return 0.25, {8: 5 * 10**11, 16: 4 * 10**11, 32: 3 * 10**11}[n_bytes]
 
     def top_k(self, codes, queries, k, n_threads, plan, admitted=None, device=0):
         self.calls.append("top_k")
@@ -191,16 +191,18 @@ def test_a_gpu_that_orders_ties_otherwise_is_caught(fake, monkeypatch):
 
 
 def test_bounds_name_what_stops_a_gpu():
-    limits = DeviceLimits("one", copy_bytes_a_second=4e12, popcount_rate=2e12, cache_bytes=10**6)
+    limits = DeviceLimits("one", 4e12, 2e12, 1.25e12, 1e12, cache_bytes=10**6)
     single = Case(64, 10**8, 1, device="cuda")
     assert binding(limits.bounds(single)) == ("memory", 5e11)
-    assert binding(limits.bounds(Case(256, 10**8, 1024, device="cuda"))) == ("popcount", 5e11)
+    assert binding(limits.bounds(Case(256, 10**8, 1024, device="cuda"))) == ("popcount", 1e12)
+    fifteen_words = 1 / 1e12 + 1 / 1.25e12 + 1.5 / 2e12
+    assert binding(limits.bounds(Case(480, 10**8, 1024, device="cuda"))) == ("popcount", 1 / fifteen_words)
     assert binding(limits.bounds(Case(64, 1000, 1, device="cuda"))) == ("popcount", 2e12)
 
 
 def test_limits_are_the_best_of_their_samples(fake):
     limits = measure_device_limits(copy_bytes=1000)
-    assert limits == DeviceLimits("Pretended GPU", 4000.0, 2e12, 1000)
+    assert limits == DeviceLimits("Pretended GPU", 4000.0, 2e12, 1.6e12, 1.2e12, 1000)
 
 
 def test_the_reach_table_holds_what_the_goals_name():

@@ -147,9 +147,9 @@ py::tuple measure_copies(std::size_t n_bytes, int device) {
   return py::make_tuple(rate.seconds, rate.amount);
 }
 
-py::tuple measure_popcounts(int device) {
+py::tuple measure_popcounts(int n_bytes, int device) {
   cuda::Rate rate{};
-  run_without_gil([&] { rate = cuda::measure_popcounts(device); });
+  run_without_gil([&] { rate = cuda::measure_popcounts(device, n_bytes); });
   return py::make_tuple(rate.seconds, rate.amount);
 }
 
@@ -194,8 +194,8 @@ PYBIND11_MODULE(_cuda, module) {
              "Wait until a device has done what was asked of it before, by this library or another.");
   module.def("measure_copies", &measure_copies, py::arg("n_bytes"), py::arg("device"),
              "Copy device memory to device memory: seconds, bytes read plus bytes written.");
-  module.def("measure_popcounts", &measure_popcounts, py::arg("device"),
-             "Compare 64-bit codes with a query as fast as counting bits allows: seconds, codes.");
+  module.def("measure_popcounts", &measure_popcounts, py::arg("n_bytes"), py::arg("device"),
+             "Compare codes of 8, 16 or 32 bytes with a query as the scan does: seconds, codes.");
   module.def("top_k", &top_k, py::arg("codes"), py::arg("queries"), py::arg("k"), py::arg("device"),
              py::arg("admitted") = py::none(),
              "The k nearest rows of each query: distances (Q, k) int32, rows (Q, k) int64.");

@@ -1,6 +1,7 @@
 // Samples of the device's limits; see limits.h.
 #include <chrono>
 #include <cstdint>
+#include <stdexcept>
 
 #include "limits.h"
 #include "rates.cuh"
@@ -44,15 +45,20 @@ Rate measure_copies(int device, std::size_t n_bytes) {
   });
 }
 
-Rate measure_popcounts(int device) {
+Rate measure_popcounts(int device, int n_bytes) {
+  if (n_bytes != 8 && n_bytes != 16 && n_bytes != 32)
+    throw std::invalid_argument("n_bytes must be 8, 16 or 32");
   const CurrentDevice current(device);
   const Stream stream;
   const int n_blocks = current.n_multiprocessors() * kBlocksOfMultiprocessor;
   const std::int64_t n_threads = std::int64_t{n_blocks} * kThreads;
   DeviceArray<std::uint32_t> sums(static_cast<std::size_t>(n_threads), stream.get());
-  return sample(stream, n_threads * kCodesOfThread, [&](int n_rounds) {
-    launch(count_bits_of_pairs, dim3(static_cast<unsigned>(n_blocks)), kThreads, stream.get(),
-           std::uint32_t{0x2545f491}, n_rounds, sums.get());
+  const auto kernel = n_bytes == 8    ? count_bits_of_pairs<2, 1>
+                      : n_bytes == 16 ? count_bits_of_pairs<4, 1>
+                                      : count_bits_of_pairs<4, 2>;
+  return sample(stream, n_threads * (kBytesOfThread / n_bytes), [&](int n_rounds) {
+    launch(kernel, dim3(static_cast<unsigned>(n_blocks)), kThreads, stream.get(), std::uint32_t{0x2545f491},
+           n_rounds, sums.get());
   });
 }
 

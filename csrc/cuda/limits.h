@@ -1,7 +1,7 @@
 // What a device could do at best: how fast it copies its own memory, and how fast it counts bits.
 //
-// A search reads every code once (`measure_copies`), and the scan needs an xor, a count and an addition for
-// every word of a pair of code and query (`measure_popcounts`). Knows no Python and includes nothing of CUDA.
+// A search reads every code once (`measure_copies`), and the scan compares every code with every query
+// (`measure_popcounts`; see bits.cuh). Knows no Python and includes nothing of CUDA.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,8 @@ struct Rate {
 /// over for some milliseconds; n_bytes should be far more than the last cache. Throws as `top_k` does.
 Rate measure_copies(int device, std::size_t n_bytes);
 
-/// 64-bit codes compared with a query by xor, count and addition, all in registers, for some milliseconds.
-Rate measure_popcounts(int device);
+/// Codes of 8, 16 or 32 bytes compared with a query as the scan does it, all in registers, for some
+/// milliseconds. Throws std::invalid_argument for another width.
+Rate measure_popcounts(int device, int n_bytes);
 
 }  // namespace rshash::cuda

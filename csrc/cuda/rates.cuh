@@ -1,35 +1,45 @@
-// The loop that counts bits and does nothing else, for csrc/cuda/limits.cu.
+// The loop that counts bits as the scan does, and does nothing else, for csrc/cuda/limits.cu.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
+#include "bits.cuh"
+#include "words.cuh"
+
 namespace rshash::cuda {
 
-/// 64-bit codes that a thread holds in registers.
-inline constexpr int kCodesOfThread = 8;
+/// Of the codes that a thread holds in registers.
+inline constexpr int kBytesOfThread = 64;
 
-/// Compares the codes of every thread with n_rounds queries. A query depends on the distances before it, so
-/// that none can be left out; the sums keep all of them alive.
+/// Compares the codes of every thread, each kLoads times kWords words, with n_rounds queries. A query depends
+/// on the distances before it, so that none can be left out; the sums keep all of them alive.
 ///
 /// Grid: (any number of blocks); sums: one for each thread of the grid.
+template <int kWords, int kLoads>
 static __global__ void count_bits_of_pairs(std::uint32_t seed, int n_rounds, std::uint32_t* sums) {
+  constexpr int kCount = kWords * kLoads, kCodes = kBytesOfThread / 4 / kCount;
   const std::uint32_t thread = blockIdx.x * blockDim.x + threadIdx.x;
-  std::uint32_t codes[kCodesOfThread][2];
+  Words<kWords> codes[kCodes][kLoads], query[kLoads];
+  std::uint32_t state = seed * (2 * thread + 1);
 #pragma unroll
-  for (int code = 0; code < kCodesOfThread; ++code) {
-    codes[code][0] = seed * (2 * thread + 1) + static_cast<std::uint32_t>(code);
-    codes[code][1] = seed ^ (codes[code][0] * 0x9e3779b9u);
+  for (int i = 0; i < kCount * kCodes; ++i) {
+    state = state * 0x9e3779b9u + seed;
+    codes[i / kCount][i % kCount / kWords].word[i % kWords] = state;
   }
-  std::uint32_t query[2] = {seed, ~seed}, sum = 0;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) query[i / kWords].word[i % kWords] = seed + static_cast<std::uint32_t>(i);
+  std::uint32_t sum = 0;
   for (int round = 0; round < n_rounds; ++round) {
 #pragma unroll
-    for (int code = 0; code < kCodesOfThread; ++code)
-      sum +=
-          static_cast<std::uint32_t>(__popc(codes[code][0] ^ query[0]) + __popc(codes[code][1] ^ query[1]));
-    query[0] = query[0] * 5 + sum;
-    query[1] = query[1] * 3 + sum;
+    for (int code = 0; code < kCodes; ++code)
+      sum += static_cast<std::uint32_t>(count_differences(codes[code], query));
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      std::uint32_t& word = query[i / kWords].word[i % kWords];
+      word = word * (2 * static_cast<std::uint32_t>(i) + 3) + sum;
+    }
   }
   sums[thread] = sum;
 }

@@ -8,7 +8,9 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
+#include "bits.cuh"
 #include "words.cuh"
 
 namespace rshash::cuda {
@@ -52,14 +54,14 @@ inline __device__ void append(const Candidates& candidates, int query, int dista
 /// Grid: (ceil(n_queries / kQueries), any number of shares of the rows).
 template <int kQueries, int kRows, class Load>
 __global__ void scan(Slab slab, const std::uint8_t* admitted, Candidates candidates) {
-  __shared__ std::uint32_t queries[kMaxWords][kQueries];
+  __shared__ Words<Load::kWords> queries[kQueries][kMaxWords / Load::kWords];
   __shared__ int limits[kQueries];
   const int n_words = (slab.n_bytes + 3) / 4;
   const int first_query = static_cast<int>(blockIdx.x) * kQueries;
   const int n_queries = min(kQueries, candidates.n_queries - first_query);
   for (int i = threadIdx.x; i < kQueries * n_words; i += blockDim.x) {
     const int query = i / n_words, word = i % n_words;
-    queries[word][query] =
+    queries[query][word / Load::kWords].word[word % Load::kWords] =
         query < n_queries ? candidates.queries[std::int64_t{first_query + query} * n_words + word] : 0;
   }
   for (int query = threadIdx.x; query < kQueries; query += blockDim.x)
@@ -76,23 +78,32 @@ __global__ void scan(Slab slab, const std::uint8_t* admitted, Candidates candida
       const std::int64_t row = next + r * n_threads;
       wanted[r] = row < slab.n_rows && admits(admitted, slab.first + row * slab.step);
     }
-    for (int word = 0; word < n_words; word += Load::kWords) {
-      Words<Load::kWords> codes[kRows] = {};
+    // Words go in steps of as many as one load brings, or of two loads while that lets adders do more.
+    const auto compare = [&](int word, auto n_loads) {
+      constexpr int kLoads = decltype(n_loads)::value;
+      Words<Load::kWords> codes[kRows][kLoads] = {};
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const std::uint8_t* row = slab.data + (next + r * n_threads) * slab.step * slab.n_bytes;
-        if (wanted[r]) codes[r] = Load::load(row, word, slab.n_bytes);
-      }
 #pragma unroll
-      for (int w = 0; w < Load::kWords; ++w) {
-#pragma unroll
-        for (int query = 0; query < kQueries; ++query) {
-#pragma unroll
-          for (int r = 0; r < kRows; ++r)
-            distances[r][query] += __popc(codes[r].word[w] ^ queries[word + w][query]);
+        for (int load = 0; load < kLoads; ++load) {
+          if (wanted[r]) codes[r][load] = Load::load(row, word + load * Load::kWords, slab.n_bytes);
         }
       }
+#pragma unroll
+      for (int query = 0; query < kQueries; ++query) {
+        Words<Load::kWords> asked[kLoads];
+#pragma unroll
+        for (int load = 0; load < kLoads; ++load) asked[load] = queries[query][word / Load::kWords + load];
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) distances[r][query] += count_differences(codes[r], asked);
+      }
+    };
+    int word = 0;
+    if constexpr (Load::kWords == 4) {
+      for (; word + 8 <= n_words; word += 8) compare(word, std::integral_constant<int, 2>());
     }
+    for (; word < n_words; word += Load::kWords) compare(word, std::integral_constant<int, 1>());
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll

@@ -5,6 +5,7 @@ best of many counts, so that a machine that is not left alone still shows what i
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,27 +85,34 @@ class DeviceLimits:
     Attributes:
         device: its name.
         copy_bytes_a_second: bytes read plus bytes written while its memory is copied to its memory.
-        popcount_rate: 64-bit codes a second compared by xor, count and addition.
+        rate_64_bit, rate_128_bit, rate_256_bit: codes of a width a second compared in registers, as the scan does it.
         cache_bytes: of its last cache; codes that fit it are not bound by memory.
     """
 
     device: str
     copy_bytes_a_second: float
-    popcount_rate: float
+    rate_64_bit: float
+    rate_128_bit: float
+    rate_256_bit: float
     cache_bytes: int = 0
 
     def bounds(self, case: Case) -> dict[str, float]:
         """Return the most pairs of code and query a second that each resource allows a case.
 
-        Widths are counted in whole bytes for reading and in words of 32 bits for counting.
+        Widths are counted in whole bytes for reading; for counting in words of 32 bits, as many as possible eight at a
+        time, then four.
 
-        >>> DeviceLimits("one", 4e12, 2e12).bounds(Case(n_bits=96, n_rows=10**8, n_queries=3, device="cuda"))
-        {'memory': 1000000000000.0, 'popcount': 1333333333333.3333}
+        >>> limits = DeviceLimits("one", 4e12, 2e12, 1.25e12, 1e12)
+        >>> limits.bounds(Case(n_bits=512, n_rows=10**8, n_queries=16, device="cuda"))
+        {'memory': 1000000000000.0, 'popcount': 500000000000.0}
         """
         n_bytes = code_bytes(case.n_bits)
+        n_words = -(-n_bytes // 4)
+        seconds = n_words // 8 / self.rate_256_bit + n_words % 8 // 4 / self.rate_128_bit
+        seconds += n_words % 4 / 2 / self.rate_64_bit
         bounds = {
             "memory": case.n_queries * self.copy_bytes_a_second / n_bytes,
-            "popcount": 2 * self.popcount_rate / -(-n_bytes // 4),
+            "popcount": 1 / seconds,
         }
         if case.n_rows * n_bytes <= self.cache_bytes:
             del bounds["memory"]
@@ -170,7 +178,7 @@ def measure_device_limits(copy_bytes: int = COPY_BYTES) -> DeviceLimits:
     return DeviceLimits(
         facts["name"],
         _best(lambda: cuda.measure_copies(copy_bytes), READ_SAMPLES),
-        _best(cuda.measure_popcounts, SAMPLES),
+        *(_best(partial(cuda.measure_popcounts, n_bytes), SAMPLES) for n_bytes in (8, 16, 32)),
         facts["cache_bytes"],
     )
 

@@ -49,13 +49,14 @@ def measure_copies(n_bytes: int, device: int = 0) -> tuple[float, int]:
     return _cuda.measure_copies(n_bytes, device)
 
 
-def measure_popcounts(device: int = 0) -> tuple[float, int]:
-    """Compare 64-bit codes by xor, count and addition in registers; return seconds, pairs of code and query.
+def measure_popcounts(n_bytes: int, device: int = 0) -> tuple[float, int]:
+    """Compare codes in registers as the scan does it; return seconds, pairs of code and query.
 
     Raises:
         OSError: if there is no such device.
+        ValueError: if ``n_bytes``, of a code, is not 8, 16 or 32.
     """
-    return _cuda.measure_popcounts(device)
+    return _cuda.measure_popcounts(n_bytes, device)
 
 
 def choose_plan(n_queries: int) -> str:

@@ -205,15 +205,19 @@ void test_threads(std::mt19937& random) {
 }
 
 void test_limits() {
-  const cuda::Rate copies = cuda::measure_copies(0, 1000), counts = cuda::measure_popcounts(0);
+  const cuda::Rate copies = cuda::measure_copies(0, 1000);
   check(copies.seconds > 0 && copies.amount > 0 && copies.amount % 2000 == 0, "copies are whole");
-  // two multiprocessors of 8 blocks of 256 threads of 8 codes
-  check(counts.seconds > 0 && counts.amount > 0 && counts.amount % (2 * 8 * 256 * 8) == 0,
-        "counts are whole");
+  for (const int n_bytes : {8, 16, 32}) {
+    const cuda::Rate counts = cuda::measure_popcounts(0, n_bytes);
+    // two multiprocessors of 8 blocks of 256 threads of 64 bytes
+    check(counts.seconds > 0 && counts.amount > 0 && counts.amount % (2 * 8 * 256 * 64 / n_bytes) == 0,
+          "counts are whole");
+  }
+  check(throws<std::invalid_argument>([] { cuda::measure_popcounts(0, 24); }, "8, 16 or 32"), "counts of 24");
   const std::size_t too_many = emulated_machine.memory_bytes;
   check(throws<cuda::OutOfMemory>([&] { cuda::measure_copies(0, too_many); }, "GiB more are needed"),
         "copies that do not fit");
-  check(throws<cuda::DeviceError>([] { cuda::measure_popcounts(3); }, "there is no CUDA device 3"),
+  check(throws<cuda::DeviceError>([] { cuda::measure_popcounts(3, 8); }, "there is no CUDA device 3"),
         "counts of device 3");
   cuda::synchronize(0);
   check(cuda::devices().at(0).cache_bytes == 1 << 20, "the last cache");
@@ -260,7 +264,7 @@ void test_refusals(std::mt19937& random) {
 
 int main() {
   std::mt19937 random(7);
-  for (const std::int64_t n_bytes : {1, 2, 3, 8, 9, 16, 25, 32, 64, 128, 512}) {
+  for (const std::int64_t n_bytes : {1, 2, 3, 8, 9, 16, 25, 32, 48, 64, 112, 512}) {
     for (const std::int64_t n_queries : {1, 3, 5, 17}) {
       for (const std::int64_t n_rows : {1, 33, 130, 700}) test_shape(n_rows, n_bytes, n_queries, random);
     }
