@@ -5,7 +5,6 @@ best of many counts, so that a machine that is not left alone still shows what i
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -178,7 +177,9 @@ def measure_device_limits(copy_bytes: int = COPY_BYTES) -> DeviceLimits:
     return DeviceLimits(
         facts["name"],
         _best(lambda: cuda.measure_copies(copy_bytes), READ_SAMPLES),
-        *(_best(partial(cuda.measure_popcounts, n_bytes), SAMPLES) for n_bytes in (8, 16, 32)),
+        _best(lambda: cuda.measure_popcounts(8), SAMPLES),
+        _best(lambda: cuda.measure_popcounts(16), SAMPLES),
+        _best(lambda: cuda.measure_popcounts(32), SAMPLES),
         facts["cache_bytes"],
     )
 
