@@ -39,7 +39,7 @@ class Batch {
         stream_(stream),
         n_queries_(static_cast<int>(first_keys.size()) - 1),
         row_bits_(count_bits(terms.n_rows)),
-        limit_(limit),
+        first_limits_(size(n_queries_), limit),
         words_(size(n_queries_) * size((terms.n_bytes + 3) / 4), stream.get()),
         limits_(size(n_queries_), stream.get()),
         first_keys_(first_keys.size(), stream.get()),
@@ -53,8 +53,7 @@ class Batch {
 
   /// Forgets all candidates.
   void start() {
-    const std::vector<int> limits(size(n_queries_), limit_);
-    limits_.upload(limits.data(), limits.size());
+    limits_.upload(first_limits_.data(), first_limits_.size());
     n_found_.clear();
     overflowed_.clear();
   }
@@ -185,7 +184,8 @@ class Batch {
 
   const Terms terms_;
   const Stream& stream_;
-  const int n_queries_, row_bits_, limit_;
+  const int n_queries_, row_bits_;
+  const std::vector<int> first_limits_;  // kept: the device may read them late
   std::vector<std::uint8_t> dense_queries_;
   DeviceArray<std::uint32_t> words_;
   DeviceArray<int> limits_;
