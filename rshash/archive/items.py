@@ -93,17 +93,15 @@ def find_ids(connection: "DuckDBPyConnection", segments: Sequence[Segment], ids:
     found = np.full(len(ids), -1, np.int64)
     if not segments or not len(ids):
         return found
-    span = [
-        np.asarray(end).item() for end in (ids.min(), ids.max())
-    ]  # most new ids lie beyond the old: statistics of row groups tell it
+    span = [np.asarray(end).item() for end in (ids.min(), ids.max())]
     connection.register("wanted", {"position": np.arange(len(ids)), "id": ids})
     try:
         with reading(segments):
-            some = "SELECT id, row FROM items WHERE id BETWEEN ? AND ?"
-            if not connection.execute(f"SELECT EXISTS ({some})", span).fetchall()[0][0]:
+            # new ids mostly lie beyond the old, which statistics of row groups tell
+            if not connection.execute("SELECT EXISTS (FROM items WHERE id BETWEEN ? AND ?)", span).fetchall()[0][0]:
                 return found
             result = connection.execute(
-                f"SELECT wanted.position, items.row FROM ({some}) AS items JOIN wanted USING (id)", span
+                "SELECT wanted.position, items.row FROM items JOIN wanted USING (id)"
             ).fetchnumpy()
     finally:
         connection.unregister("wanted")
