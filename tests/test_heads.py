@@ -51,3 +51,36 @@ def test_sharpness_draws_codes_to_their_signs():
     features = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(head(features, sharpness=2.0), torch.tanh(2 * torch.atanh(head(features))))
     assert torch.equal(head(features, sharpness=1e6).sign(), head(features).sign())
+
+
+@pytest.mark.parametrize("hidden", [0, 5])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_folded_head_gives_the_same_codes(hidden, rotated):
+    torch.manual_seed(0)
+    features = torch.randn(50, 12) @ torch.randn(12, 12)
+    head = HashHead(dim=12, n_bits=6, hidden=hidden, n_components=4)
+    head.standardise(features)
+    if rotated:
+        head.rotate(torch.linalg.qr(torch.randn(6, 6)).Q)
+    head(features)  # batch norm sees the data
+    head.eval()
+    folded = head.folded()
+    assert "components" not in folded.state_dict()
+    torch.testing.assert_close(folded(features), head(features), rtol=1e-4, atol=1e-5)
+
+
+def test_components_are_the_directions_of_largest_variance_at_size_one():
+    torch.manual_seed(0)
+    features = torch.randn(500, 6) * torch.tensor([1.0, 9.0, 1.0, 5.0, 1.0, 1.0]) + 3
+    head = HashHead(dim=6, n_bits=4, hidden=3, n_components=2)
+    head.standardise(features)
+    strongest = head.components.abs().argmax(dim=0)
+    assert strongest.tolist() == [1, 3]
+    read = (features - features.mean(dim=0)) / head.deviation @ head.components
+    assert read.square().mean().item() == pytest.approx(1, rel=1e-3)
+
+
+def test_more_components_than_features_are_the_features_themselves():
+    head = HashHead(dim=6, n_bits=4, hidden=3, n_components=6)
+    assert head.components is None
+    assert head.folded() is head

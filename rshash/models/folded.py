@@ -24,7 +24,11 @@ class FoldedNetwork(nn.Module):
         self.stem = nn.Sequential(*_fold(network._conv_stem, network._bn0), nn.ReLU6(inplace=True))
         self.blocks = nn.ModuleList(FoldedBlock(block) for block in network._blocks)
         self.head = nn.Sequential(*_fold(network._conv_head, network._bn1), nn.ReLU6(inplace=True))
-        self.eval().to(memory_format=torch.channels_last)
+        self.eval()
+        for weights in self.parameters():
+            weights.data = weights.data.contiguous(
+                memory_format=torch.channels_last if weights.ndim == 4 else torch.contiguous_format
+            )
 
     def levels(self, inputs: Tensor, numbers: tuple[int, ...]) -> list[Tensor]:
         """Map (B, 3, side, side) to the pooled output (B, channels) of some blocks, and of the head as the last."""
@@ -70,7 +74,5 @@ def _fold(convolution: Any, norm: nn.BatchNorm2d) -> list[nn.Module]:
     plain = nn.Conv2d(
         whole.in_channels, whole.out_channels, whole.kernel_size, whole.stride, symmetric, groups=whole.groups
     )
-    assert whole.bias is not None and plain.bias is not None
-    plain.weight.data.copy_(whole.weight.data)
-    plain.bias.data.copy_(whole.bias.data)
+    plain.load_state_dict(whole.state_dict())
     return [*before, plain]

@@ -158,7 +158,8 @@ def train(
                 head.load_state_dict(weights)
         epoch, metrics = (state.best_epoch, state.best_validation) if best else (state.epoch, state.validation)
         record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
-        return CrossModalHasher(*heads, image_encoder, caption_encoder, record, device, chosen.encoded_views)
+        plain = heads[0].folded(), heads[1].folded()
+        return CrossModalHasher(*plain, image_encoder, caption_encoder, record, device, chosen.encoded_views)
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
     folder = None if checkpoints is None else Path(checkpoints)
