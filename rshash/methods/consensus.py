@@ -14,8 +14,8 @@ p is the softmax of cosines over the batch, in both directions. What other items
   what is remembered of them. Where the high losses are far below those of shuffled pairs, no pair is doubted.
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
-are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs do.
-Codes of many bits are turned by a random rotation, which breaks such ties.
+are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
+do. Codes of many bits are turned by a random rotation, which breaks such ties.
 """
 
 from dataclasses import dataclass
