@@ -43,7 +43,6 @@ class ConsensusOptions(Options):
 
     Attributes:
         temperature: of the contrasts.
-        short_temperature: of the contrasts of codes that are not turned: a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
         rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
@@ -69,14 +68,13 @@ class ConsensusOptions(Options):
     components: int = number(384, least=0)
     learning_rate: float = number(2e-3, above=0)
     temperature: float = number(0.4, above=0)
-    short_temperature: float = number(0.35, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
     rotate_from: int = number(64, least=1)
     warm_up: float = number(0.05, least=0)
-    agreement: float = number(0.6, least=0)
+    agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
-    agreement_from: float = number(0.2, least=0)
+    agreement_from: float = number(0.3, least=0)
     memory: float = number(0.5, least=0)
     belief: bool = True
     first_look: int = number(3, least=1)
@@ -107,9 +105,7 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        is_long = n_bits >= options.rotate_from
-        self.temperature = options.temperature if is_long else options.short_temperature
-        if is_long:
+        if n_bits >= options.rotate_from:
             rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
             self.image_head.rotate(rotation)
             self.caption_head.rotate(rotation)
@@ -173,7 +169,7 @@ class Consensus(Objective):
             share = (1 - options.agreement) * belief  # (B, 1) of the own partner
             targets = share * own + (1 - share) * similarities.softmax(dim=1)
             backward = share * own + (1 - share) * similarities.T.softmax(dim=1)
-        return soft_info_nce(first, second, targets, backward, self.temperature).sum()
+        return soft_info_nce(first, second, targets, backward, options.temperature).sum()
 
     def _draw_views(self, batch: Batch) -> Tensor:
         """Draw two different views of each image: (2B, image dim)."""
