@@ -131,7 +131,7 @@ def train(
     kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
     features = _encode_views(dataset, *loaded, chosen, kept, progress)
     pairs = features.rows(train_rows, trusted, device)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[torch.device(device)] if torch.device(device).type == "cuda" else []):
         torch.manual_seed(int(np.random.default_rng([seed, 0]).integers(2**63)))
         objective = METHODS[method].objective(pairs, n_bits, chosen).to(device)
     provenance = {
