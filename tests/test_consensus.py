@@ -36,7 +36,7 @@ def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0,
 
 def make_consensus(pairs=None, **options):
     torch.manual_seed(0)
-    fixed = {"hidden": 16, "epochs": 10, "temperature": 0.5}
+    fixed = {"hidden": 16, "epochs": 10, "temperature": 2.0, "short_temperature": 0.5}
     return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{**fixed, **options}))
 
 
@@ -208,3 +208,8 @@ def test_long_codes_are_turned():
     assert short.image_head.rotation is None
     assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
     torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))
+
+
+def test_short_codes_have_a_temperature_of_their_own():
+    assert make_consensus(rotate_from=17).temperature == 0.5
+    assert make_consensus(rotate_from=16).temperature == 2.0

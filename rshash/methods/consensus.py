@@ -43,6 +43,7 @@ class ConsensusOptions(Options):
 
     Attributes:
         temperature: of the contrasts.
+        short_temperature: of the contrasts of codes that are not turned; a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
         rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
@@ -67,7 +68,8 @@ class ConsensusOptions(Options):
     hidden: int = number(1024, least=0)
     components: int = number(384, least=0)
     learning_rate: float = number(2e-3, above=0)
-    temperature: float = number(0.4, above=0)
+    temperature: float = number(0.5, above=0)
+    short_temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
     rotate_from: int = number(64, least=1)
@@ -105,7 +107,9 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        if n_bits >= options.rotate_from:
+        is_long = n_bits >= options.rotate_from
+        self.temperature = options.temperature if is_long else options.short_temperature
+        if is_long:
             rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
             self.image_head.rotate(rotation)
             self.caption_head.rotate(rotation)
@@ -169,7 +173,7 @@ class Consensus(Objective):
             share = (1 - options.agreement) * belief  # (B, 1) of the own partner
             targets = share * own + (1 - share) * similarities.softmax(dim=1)
             backward = share * own + (1 - share) * similarities.T.softmax(dim=1)
-        return soft_info_nce(first, second, targets, backward, options.temperature).sum()
+        return soft_info_nce(first, second, targets, backward, self.temperature).sum()
 
     def _draw_views(self, batch: Batch) -> Tensor:
         """Draw two different views of each image: (2B, image dim)."""
