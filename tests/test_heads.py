@@ -80,6 +80,14 @@ def test_components_are_the_directions_of_largest_variance_at_size_one():
     assert read.square().mean().item() == pytest.approx(1, rel=1e-3)
 
 
+def test_directions_in_which_training_rows_do_not_vary_are_not_read():
+    torch.manual_seed(0)
+    features = torch.randn(5, 8)  # 5 rows vary in 4 directions
+    head = HashHead(dim=8, n_bits=4, hidden=3, n_components=6)
+    head.standardise(features)
+    assert (head.components.norm(dim=0) > 0).tolist() == [True] * 4 + [False] * 2
+
+
 def test_more_components_than_features_are_the_features_themselves():
     head = HashHead(dim=6, n_bits=4, hidden=3, n_components=6)
     assert head.components is None

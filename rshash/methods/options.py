@@ -40,9 +40,9 @@ class Options(DataOptions):
         epochs: passes over the training images.
         batch_size: image-caption pairs of a step; a smaller data set is one batch.
         hidden: width of the hidden layer of both hash heads; 0 leaves it out, and the heads are linear.
-        components: how many principal directions of the training features the heads read while they are trained, where
-            the features are wider; 0 for the features themselves. Fewer make a step cheaper; the hasher that comes out
-            reads features all the same.
+        components: how many principal directions of the training images' features the image head reads while it is
+            trained, where the features are wider; 0 for the features themselves. Fewer make a step cheaper; the hasher
+            that comes out reads features all the same.
         learning_rate: of the hash heads, at the start.
         weight_decay: L2 decay of the hash heads (Adam's, not AdamW's).
         keep: which weights are returned: those of the "last" epoch, or of the "best" on validation.

@@ -59,9 +59,11 @@ class HashHead(nn.Module):
         if self.components is not None:
             centred = (features - features.mean(dim=0)) / self.deviation
             variances, directions = torch.linalg.eigh((centred.T @ centred / len(centred)).double())  # ascending
-            n = self.components.shape[1]
-            scale = variances[-n:].clamp(min=0).mean().sqrt().clamp(min=1e-6)  # what the first layer reads has size 1
-            self.components.copy_(directions[:, -n:].flip(1) / scale)
+            kept = slice(-self.components.shape[1], None)
+            variances, directions = variances[kept].flip(0), directions[:, kept].flip(1)
+            seen = variances > 1e-6 * variances[0]  # where training rows do not vary, weights would stay as drawn
+            scale = variances[seen].mean().sqrt()  # what the first layer reads has size 1
+            self.components.copy_(directions * seen / scale)
 
     def rotate(self, rotation: Tensor) -> None:
         """Turn the relaxed codes by an orthogonal matrix (n_bits, n_bits), scaled so that they stay within (-1, 1).
