@@ -301,7 +301,7 @@ def test_validation_of_partners_is_recall():
 
 
 def test_views_that_a_method_averages_are_those_of_the_hasher_and_of_validation(cache):
-    common = {**SMALL, "method": "consensus", "epochs": 2, "options": {"hidden": 16}}
+    common = {**SMALL, "method": "consensus", "epochs": 2, "validation": 0.5, "options": {"hidden": 16}}
     averaged = train(toy_dataset(), **common, cache=cache)
     one = train(toy_dataset(), **{**common, "options": {"hidden": 16, "encoded_views": ["original"]}}, cache=cache)
     assert averaged.image_views == ("original", "flip", "quarter_turn")
