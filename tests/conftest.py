@@ -1,6 +1,17 @@
 import pytest
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Steps this small run slower on more threads, and much slower on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def training():
     """Words of a training that takes seconds."""

@@ -23,12 +23,7 @@ from toy import toy_dataset
 ENCODERS_WITHOUT_WEIGHTS = {"image_encoder": "small-cnn", "caption_encoder": "bag-of-words"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,7 @@ COMMON = {"n_bits": 8, "image_encoder": "small-cnn", "caption_encoder": "bag-of-
 name = lambda method: method.name  # noqa: E731
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,8 @@ class Limits:
     def bounds(self, case: Case) -> dict[str, float]:
         """Return the most pairs of code and query a second that each resource allows a case.
 
-        Widths are counted in whole bytes for
-        reading, whole words for popcounts, and single planes for planes, whose tables no few queries pay for.
+        Widths are counted in whole bytes for reading, whole words for popcounts, and single planes for planes, whose
+        tables few queries do not pay for.
 
         >>> limits = Limits(1, "avx512", 40e9, 32e9, 60e9)
         >>> limits.bounds(Case(n_bits=128, n_rows=10**7, n_queries=16))
