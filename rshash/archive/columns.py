@@ -96,7 +96,9 @@ def column(name: str, values: Any) -> Column | None:
     """
     array = values if isinstance(values, np.ndarray) else None
     if array is None or array.dtype.kind in "OTUSV":
-        return _column_of_objects(name, list(values) if array is None else array.tolist())
+        if not isinstance(values, list):
+            values = list(values) if array is None else array.tolist()
+        return _column_of_objects(name, values)
     if array.ndim != 1:
         raise ValueError(f"column {name} must hold one value for each item, got an array of shape {array.shape}")
     if array.dtype.kind == "M":
@@ -138,7 +140,7 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
 def _check_unicode(name: str, texts: Sequence[str | None]) -> None:
     """Refuse half characters (surrogates), which file names of other encodings hold and no file can keep."""
     try:
-        "".join(filterfalse(str.isascii, filter(None, texts))).encode()
+        "".join(filterfalse(str.isascii, texts if all(texts) else filter(None, texts))).encode()
     except UnicodeEncodeError as error:
         raise ValueError(
             f"column {name} holds text that is no valid Unicode, {error.object[error.start]!a}: replace such characters"

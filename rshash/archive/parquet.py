@@ -87,6 +87,8 @@ def write_items(
         elif name in columns:
             types[name] = known.get(name, found[given[name]])
             expression = f"{given[name]}::{types[name]}"
+            if (found[given[name]], types[name]) == ("TIMESTAMP", STANDARD["datetime"]):
+                expression = f"make_timestamptz(epoch_us({given[name]}))"  # UTC as it is: a cast asks the time zone
             _check_type(connection, name, found[given[name]], types[name])
         elif name in STANDARD:
             expression = f"NULL::{known[name]}"

@@ -85,17 +85,22 @@ class Archive:
         if self._snapshot is not None and newest_manifest(self.path, self._damaged) == self.manifest:
             return
         snapshot = take_snapshot(self.path, self._damaged)
-        self.close()
+        self._release()
         self._snapshot = snapshot
         self.manifest, self.segments, self.skipped = snapshot.manifest, snapshot.segments, snapshot.skipped
         self.__dict__.pop("hasher", None)
 
     def close(self) -> None:
         """Let the files of the snapshot go; arrays already taken from it stay valid."""
-        self.kept_filters.clear()
+        self._release()
         if self._database is not None:
             self._database.close()
-            self._database, self._has_view = None, False
+            self._database = None
+
+    def _release(self) -> None:
+        """Let the snapshot go; DuckDB stays, which remembers the footers of files it has read."""
+        self.kept_filters.clear()
+        self._has_view = False
         if self._snapshot is not None:
             self._snapshot.release()
             self._snapshot = None

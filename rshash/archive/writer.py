@@ -1,6 +1,7 @@
 """Changes of an archive: append, delete, update. Each is one commit; until it is made nothing is visible."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rshash.archive.checks import check_id_column, check_relaxed, check_text, check_unique, check_width
 from rshash.archive.columns import Column, read_columns
-from rshash.archive.entries import SegmentEntry
+from rshash.archive.entries import FileEntry, SegmentEntry
 from rshash.archive.items import Rows, find_ids
 from rshash.archive.lock import write_lock
 from rshash.archive.manifest import Manifest
@@ -161,26 +162,36 @@ def _add(archive: "Archive", codes: Any, items: Any, relaxed: Any, on_duplicate:
 def _write_segment(
     draft: Draft, archive: "Archive", codes: Codes, columns: dict[str, Column], relaxed: NDArray[np.float16] | None
 ) -> tuple[dict[str, str], SegmentEntry]:
-    """Write the files of a segment; return the types of all columns and its entry."""
+    """Write the files of a segment; return the types of all columns and its entry.
+
+    Arrays go to the disk, which is mostly waiting, while DuckDB writes the items.
+    """
     boxes, moments = columns.get("bbox"), columns.get("datetime")
     if moments is not None:
         moments = to_moments(archive.connection, moments, columns["id"])
         columns, moments = columns | {"datetime": moments}, moments.view(np.int64)
     span = None if moments is None else span_of(moments)
     entry = SegmentEntry(draft.name, len(codes), len(codes), {}, bounds_of(boxes), span)
-    names = [entry.codes, entry.items]
-    draft.write_array(entry.codes, [codes], codes.shape, np.uint8)
-    types = write_items(draft.path(entry.items), columns, archive.columns, archive.connection)
-    names += write_places(
-        draft,
-        len(codes),
-        None if boxes is None or entry.bounds is None else boxes.T,
-        None if moments is None or entry.datetime is None else [moments],
-    )
-    if relaxed is not None:
-        names.append(f"relaxed-{draft.name}.npy")
-        draft.write_array(names[-1], [relaxed], relaxed.shape, np.float16)
-    return types, replace(entry, files=draft.sealed(*names))
+
+    def write_arrays() -> dict[str, FileEntry]:
+        names = [entry.codes]
+        draft.write_array(entry.codes, [codes], codes.shape, np.uint8)
+        names += write_places(
+            draft,
+            len(codes),
+            None if boxes is None or entry.bounds is None else boxes.T,
+            None if moments is None or entry.datetime is None else [moments],
+        )
+        if relaxed is not None:
+            names.append(f"relaxed-{draft.name}.npy")
+            draft.write_array(names[-1], [relaxed], relaxed.shape, np.float16)
+        return draft.sealed(*names)
+
+    with ThreadPoolExecutor(1) as beside:
+        arrays = beside.submit(write_arrays)
+        types = write_items(draft.path(entry.items), columns, archive.columns, archive.connection)
+        files = draft.sealed(entry.items) | arrays.result()
+    return types, replace(entry, files=files)
 
 
 def _without(archive: "Archive", draft: Draft, rows: Rows) -> tuple[SegmentEntry, ...]:
