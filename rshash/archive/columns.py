@@ -140,7 +140,7 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
 def _check_unicode(name: str, texts: Sequence[str | None]) -> None:
     """Refuse half characters (surrogates), which file names of other encodings hold and no file can keep."""
     try:
-        "".join(filterfalse(str.isascii, texts if all(texts) else filter(None, texts))).encode()
+        "".join(filterfalse(str.isascii, filter(None, texts))).encode()
     except UnicodeEncodeError as error:
         raise ValueError(
             f"column {name} holds text that is no valid Unicode, {error.object[error.start]!a}: replace such characters"
