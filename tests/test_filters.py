@@ -149,6 +149,30 @@ def test_conditions_add_up(archive):
         ("regexp_matches(id, '^1.*7')", lambda item: item["id"].startswith("1") and "7" in item["id"]),
         ("length(id) = list_max([5, 6]) AND cloud IN (1, 2, 3)", lambda item: len(item["id"]) == 6
          and item["cloud"] in (1, 2, 3)),
+        ("cloud + 1 < 40 AND -cloud < -2", lambda item: 2 < item["cloud"] < 39),
+        ("abs(cloud * 2 - 60) / 4 % 3 <= 1", lambda item: abs(item["cloud"] * 2 - 60) / 4 % 3 <= 1),
+        ("bbox.xmax - bbox.xmin > 1", lambda item: "bbox" in item and item["bbox"][2] - item["bbox"][0] > 1),
+        ("datetime > TIMESTAMPTZ '2023-01-03 00:00:00Z' - INTERVAL 12 HOURS",
+         lambda item: item.get("datetime", YEAR) > YEAR + dt.timedelta(hours=36)),
+        ("datetime + INTERVAL 7 DAYS < '2023-01-09'",
+         lambda item: item.get("datetime", dt.datetime.max.replace(tzinfo=dt.UTC)) < YEAR + dt.timedelta(days=1)),
+        ("datetime > now() - INTERVAL 7 DAYS", lambda item: False),
+        ("age(datetime) > INTERVAL 2 YEARS", lambda item: "datetime" in item),
+        ("year(datetime) = 2023 AND month(datetime) = 1 AND day(datetime) = 2",
+         lambda item: "datetime" in item and item["datetime"].date() == dt.date(2023, 1, 2)),
+        ("extract(hour FROM datetime) = 6", lambda item: "datetime" in item and item["datetime"].hour == 6),
+        ("date_trunc('day', datetime) = TIMESTAMPTZ '2023-01-02 00:00:00Z'",
+         lambda item: "datetime" in item and item["datetime"].date() == dt.date(2023, 1, 2)),
+        ("strftime(datetime, '%H') = '06' OR dayname(datetime) = 'Monday'", lambda item: "datetime" in item
+         and (item["datetime"].hour == 6 or item["datetime"].weekday() == 0)),
+        ("date_diff('day', TIMESTAMPTZ '2023-01-01 00:00:00Z', datetime) = 1",
+         lambda item: "datetime" in item and item["datetime"].date() == dt.date(2023, 1, 2)),
+        ("datetime::DATE = DATE '2023-01-02'",
+         lambda item: "datetime" in item and item["datetime"].date() == dt.date(2023, 1, 2)),
+        ("upper(caption) || '!' LIKE 'A%!' AND split_part(id, '.', 1)[-1] = '7'",
+         lambda item: item["caption"].startswith("a") and item["id"].split(".")[0][-1] == "7"),
+        ("contains(lower(trim(caption)), 'ship') AND substr(id, 1, 1) = '1' AND concat(id, 'x') <> id",
+         lambda item: "ship" in item["caption"].lower() and item["id"][0] == "1"),
         ("false", lambda item: False),
     ],
 )  # fmt: skip
@@ -195,7 +219,11 @@ def test_conditions_asked_again_are_remembered_until_the_next_commit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", ["now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp", "today()", "NOW ( )"]
+    "words",
+    [
+        *("now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp", "today()", "NOW ( )"),
+        *("current_localtimestamp()", "age(datetime)"),
+    ],
 )
 def test_expressions_of_the_clock_are_known(words):
     assert depends_on_clock(f"datetime < {words} - INTERVAL 7 DAYS")
@@ -290,6 +318,14 @@ REACHING = [
     "read_text('/etc/passwd') = ''",
     "getenv('HOME') = ''",
     "current_setting('threads') = '1'",
+    "current_database() = 'memory'",
+    "in_search_path('a', 'b')",
+    "txid_current() > 0",
+    "uuid() = id",
+    "setseed(0.5) IS NULL",
+    "currval('x') = 1",
+    "error('x') IS NULL",
+    "main.random() < 0.5",
     "getvariable('x') = 1",
     "nextval('x') = 1",
     "random() < 0.5",

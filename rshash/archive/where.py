@@ -26,11 +26,15 @@ REFUSED_PARTS = {
     "POSITIONAL_REFERENCE": "a column by its position",
 }
 
-CLOCK = {"now", "today", "current_date", "get_current_time", "get_current_timestamp", "transaction_timestamp"}
+CLOCK = {
+    *("now", "today", "current_date", "current_localtime", "current_localtimestamp"),
+    *("get_current_time", "get_current_timestamp", "transaction_timestamp"),
+}
 """Functions of the moment of asking; beside these only what DuckDB calls consistent is admitted."""
 
-CLOCK_WORDS = CLOCK | {"ago", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-"""All names of the moment of asking; DuckDB reads some of them where a column could stand."""
+CLOCK_WORDS = CLOCK | {"age", "ago", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+"""All names of the moment of asking; DuckDB reads some of them where a column could stand. The age of one moment is
+counted from today."""
 
 MACROS = {"ago", "date_add", "days_in_month", "fdiv", "fmod", "if", "nullif", "split_part"}
 """Functions that DuckDB defines by others; beside these only those of lists and arrays."""
@@ -182,10 +186,15 @@ def _every_function() -> frozenset[str]:
 
 @cache
 def _functions() -> frozenset[str]:
-    """Return the names of the functions that depend on their arguments, or the clock, only."""
+    """Return the names of the functions that depend on their arguments, or the clock, only.
+
+    From DuckDB 2.0 on, the form of ``+`` or ``month`` that takes moments with a zone is consistent within a query only,
+    since it asks for the session's time zone, which is always UTC here; the other forms of its name stay consistent.
+    What reads settings or the clock is consistent in no form.
+    """
     found = _rows(
         "SELECT function_name FROM duckdb_functions() WHERE function_type = 'scalar' GROUP BY function_name"
-        " HAVING bool_and(stability = 'CONSISTENT')"
+        " HAVING bool_or(stability = 'CONSISTENT') AND bool_and(stability IN ('CONSISTENT', 'CONSISTENT_WITHIN_QUERY'))"
     )
     macros = _rows(
         "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'macro'"
