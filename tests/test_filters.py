@@ -272,7 +272,7 @@ BAD = [
     ({"ids": ["0.tif", "x.tif", "y.tif"]}, r"2 of 3 ids are not in .*: x\.tif, y\.tif"),
     ({"ids": ["3.tif"]}, "1 of 1 ids are not in"),
     ({"filter": np.ones(5, bool)}, r"filter must be bool of shape \(240,\)"),
-    ({"where": "cloud <"}, r"where: syntax error at or near(.|\n)*cloud <\n        \^"),
+    ({"where": "cloud <"}, r"where: syntax error at (or near|end of)(.|\n)*cloud <\n +\^"),
     ({"where": "clod < 3"}, r'where: Referenced column "clod" not found(.|\n)*clod < 3\n  \^'),
     ({"where": "cloud < 3 AND\nlowr(id) = 'a'"}, r"lowr does not exist(.|\n)*lower"),
     ({"where": "cloud"}, "where must be a condition, true or false, this is of type BIGINT: cloud"),
