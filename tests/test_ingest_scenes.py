@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rasterio.transform import Affine, from_origin
 from rasterio.warp import transform_geom
 
-from rshash.archive.geometry import wkb_to_geojson
+from rshash.archive.geometry import wkb_bounds, wkb_to_geojson
 from rshash.data.images import BadImage
 from rshash.ingest.entry import BadInput, Entry
 from rshash.ingest.footprint import as_item
@@ -135,6 +135,40 @@ def test_a_footprint_that_ends_at_the_antimeridian_stays_whole():
     ring = np.array([[179.0, 0], [180.0, 0], [180.0, 1], [179.0, 1]])
     assert as_item(ring)["bbox"] == (179, 0, 180, 1)
     assert wkb_to_geojson(as_item(ring)["geometry"])["type"] == "Polygon"
+
+
+@pytest.mark.parametrize(("crs", "pole"), [("EPSG:3031", -90), ("EPSG:3413", 90), ("EPSG:32661", 90)])
+@pytest.mark.parametrize("place", ["inside", "on an edge", "at a corner"])
+def test_a_footprint_with_a_pole_spans_all_longitudes_up_to_it(tmp_path, crs, pole, place):
+    (x,), (y,) = rasterio.warp.transform("EPSG:4326", crs, [0], [pole])
+    column, row = {"inside": (30, 55), "on an edge": (30, 100), "at a corner": (0, 0)}[place]
+    transform = from_origin(x - 1000 * column, y + 1000 * row, 1000, 1000)
+    (chip,) = chips_of(write_scene(tmp_path / "a.tif", noise(), crs, transform), size=100)
+    west, south, east, north = chip.columns["bbox"]
+    assert (west, east) == (-180, 180)
+    assert pole in (south, north)
+    assert 0.4 < north - south < 2
+    (ring,) = wkb_to_geojson(chip.columns["geometry"])["coordinates"]
+    assert ring[0] == ring[-1]
+    assert wkb_bounds(chip.columns["geometry"]) == chip.columns["bbox"]
+    longitudes, latitudes = np.array(ring).T
+    assert np.sum(longitudes[:-1] * latitudes[1:] - longitudes[1:] * latitudes[:-1]) > 0
+    columns, rows = np.random.default_rng(0).uniform(0, 100, (2, 200))
+    xs, ys = transform.c + 1000 * columns, transform.f - 1000 * rows
+    lons, lats = rasterio.warp.transform(crs, "EPSG:4326", xs.tolist(), ys.tolist())
+    border = sorted((lon, lat) for lon, lat in ring if lat != pole)
+    limits = np.interp(lons, *zip(*border, strict=True))
+    assert (np.abs(lats) >= np.abs(limits) - 1e-9).all(), "no pixel lies outside"
+
+
+def test_a_pole_that_is_a_line_or_beyond_leaves_footprints_as_they_are(tmp_path):
+    for crs, transform in (
+        ("EPSG:4326", from_origin(-0.05, 90, 0.001, 0.001)),
+        ("EPSG:3413", from_origin(1000, 200_000, 1000, 1000)),
+        ("EPSG:3857", from_origin(0, 6_500_000, 5, 5)),
+    ):
+        (chip,) = chips_of(write_scene(tmp_path / "a.tif", noise(), crs, transform), size=100)
+        assert chip.columns["bbox"][2] - chip.columns["bbox"][0] < 179
 
 
 def test_sixteen_bits_are_stretched_alike_in_all_chips_of_a_scene(tmp_path):

@@ -12,12 +12,17 @@ from rshash.raster.windows import Window
 
 Ring = NDArray[np.float64]
 
+POLES = (90.0, -90.0)
+NEARLY = 1e-3
+"""Pixels by which a pole may lie outside a chip and still count as on its edge."""
+
 
 def footprints(windows: Sequence[Window], transform: Any, crs: Any) -> list[dict[str, Any]]:
     """Return the footprints of windows of one scene.
 
     The four corners are transformed; between them a footprint is straight in longitude and latitude. One that crosses
-    the antimeridian is cut there into a multipolygon (RFC 7946, section 3.1.9).
+    the antimeridian is cut there into a multipolygon (RFC 7946, section 3.1.9). One that holds a pole, or has it on its
+    edge, reaches around the world and up to the pole.
 
     Args:
         windows: rectangles of pixels.
@@ -48,7 +53,11 @@ def footprints(windows: Sequence[Window], transform: Any, crs: Any) -> list[dict
     rings = np.stack([longitudes, latitudes], axis=1).reshape(-1, 4, 2)  # (n, corner, lon lat)
     if not (np.isfinite(rings).all() and (np.abs(rings[:, :, 1]) <= 90).all()):
         raise ValueError("its corners have no longitude and latitude: its CRS or its transform is wrong")
-    return [as_item(ring) for ring in rings]
+    found = [as_item(ring) for ring in rings]
+    for latitude in POLES:
+        for position in np.flatnonzero(_hold(windows, _pixel_of(latitude, transform, crs))):
+            found[position] = around_pole(rings[position], latitude)
+    return found
 
 
 def as_item(ring: Ring) -> dict[str, Any]:
@@ -78,6 +87,63 @@ def as_item(ring: Ring) -> dict[str, Any]:
         "geometry": geojson_to_wkb({"type": kind, "coordinates": coordinates}),
         "bbox": (float(parts[0][:, 0].min()), south, float(parts[-1][:, 0].max()), north),
     }
+
+
+def around_pole(ring: Ring, latitude: float) -> dict[str, Any]:
+    """Return the item columns of a footprint that holds a pole: all longitudes, from its corners to the pole.
+
+    A side that is straight in a projection of the polar region runs nearer to the pole than the same side straight in
+    longitude and latitude, so nothing of the chip lies outside.
+
+    Args:
+        ring: (n, 2) longitude and latitude of its corners, not closed.
+        latitude: of the pole, 90 or -90.
+
+    >>> around_pole(np.array([[-135.0, 88.0], [-45.0, 88.0], [45.0, 88.0], [135.0, 88.0]]), 90.0)["bbox"]
+    (-180.0, 88.0, 180.0, 90.0)
+    """
+    corners = ring[np.abs(ring[:, 1] - latitude) > 1e-9]  # one at the pole has no longitude of its own
+    corners = corners[np.argsort(corners[:, 0])]
+    west, east = corners[0] + [360.0, 0.0], corners[-1]
+    share = 0.0 if west[0] == east[0] else (180.0 - east[0]) / (west[0] - east[0])
+    border = float(east[1] + share * (west[1] - east[1]))  # latitude at the antimeridian
+    line = [(-180.0, border), *map(tuple, corners.tolist()), (180.0, border)]
+    polygon = _counter_clockwise(np.array(list(dict.fromkeys([*line, (180.0, latitude), (-180.0, latitude)]))))
+    south, north = float(polygon[:, 1].min()), float(polygon[:, 1].max())
+    closed = [*polygon.tolist(), polygon[0].tolist()]
+    return {
+        "geometry": geojson_to_wkb({"type": "Polygon", "coordinates": [closed]}),
+        "bbox": (-180.0, south, 180.0, north),
+    }
+
+
+def _pixel_of(latitude: float, transform: Any, crs: Any) -> tuple[float, float] | None:
+    """Return the pixel at which a pole lies; None where the projection has no such point, or a line of them."""
+    warp = require("rasterio.warp", "raster")
+    try:
+        places = warp.transform("EPSG:4326", crs, [0.0, 120.0, -120.0], [latitude] * 3)
+    except Exception:  # as above
+        return None
+    offsets = np.array(places) - [[transform.c], [transform.f]]  # (x y, 3)
+    linear = np.array([[transform.a, transform.b], [transform.d, transform.e]])
+    if not np.isfinite(offsets).all() or np.linalg.det(linear) == 0:
+        return None
+    pixels = np.linalg.solve(linear, offsets)  # (column row, 3)
+    return None if np.ptp(pixels, axis=1).max() > NEARLY else (float(pixels[0, 0]), float(pixels[1, 0]))
+
+
+def _hold(windows: Sequence[Window], pixel: tuple[float, float] | None) -> NDArray[np.bool_]:
+    """Tell of each window whether it holds a pixel, its edges included."""
+    if pixel is None:
+        return np.zeros(len(windows), bool)
+    left, top, width, height = np.array(windows, np.float64).reshape(-1, 4).T
+    column, row = pixel
+    return (
+        (left - NEARLY <= column)
+        & (column <= left + width + NEARLY)
+        & (top - NEARLY <= row)
+        & (row <= top + height + NEARLY)
+    )
 
 
 def _clip(ring: Ring, *, keep_below: bool) -> Ring:
