@@ -7,10 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 import rshash
+from rshash.archive.query import Query
 from rshash.archive.reader import open_archive
 from rshash.cli import main
 
 N = 30
+CODES_ASK = Query(np.zeros((1, 8), np.uint8), None, (None,))
 
 
 def some_items():
@@ -169,6 +171,23 @@ def test_integer_ids_are_read_as_integers(tmp_path):
     wrong = cli("items", tmp_path / "a.rshash", "seven")
     assert wrong.exit_code == 2
     assert "are integers" in wrong.stderr
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "words",
+    ["search {a} -k 1", "items {a}", "delete {a} --yes", "duplicates {a}", "export {a} --to npy -o {a}-npy"],
+)
+def test_every_verb_says_in_one_line_that_a_moment_without_a_zone_is_utc(archive, words, monkeypatch):
+    if words.startswith("search"):  # with codes instead of a sentence, as this archive has no hasher
+        monkeypatch.setattr("rshash.archive.asking.encode_query", lambda archive, query: CODES_ASK)
+        words += " harbour"
+    result = cli(*words.format(a=archive).split(), "--datetime", "2024-02-01T00:00:00")
+    assert result.exit_code == 0, result.output
+    said = "warning: datetime 2024-02-01T00:00:00 has no zone: taken as UTC (write 2024-02-01T00:00:00Z)"
+    assert said in result.stderr.splitlines()
+    assert "choosing.py" not in result.stderr
+    assert "UserWarning" not in result.stderr
 
 
 @pytest.mark.parametrize(

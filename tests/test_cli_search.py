@@ -93,12 +93,6 @@ def test_geoparquet_is_written_by_its_name(archive, tmp_path):
     assert len(duckdb.read_parquet(str(tmp_path / "hits.parquet"))) == 3
 
 
-def test_a_moment_without_a_zone_is_pointed_out(archive):
-    result = rshash("search", archive, "a runway", "--datetime", "2023-02-01T00:00:00/..")
-    assert result.exit_code == 0, result.output
-    assert "datetime 2023-02-01T00:00:00 has no zone: taken as UTC" in result.stderr
-
-
 def test_nothing_found_is_said(archive):
     result = rshash("search", archive, "a runway", "--where", "cloud > 999")
     assert result.exit_code == 0

@@ -5,9 +5,10 @@ damage, 2 something about the input is wrong (one sentence says what), 130 inter
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -46,7 +47,7 @@ class _BadInput(click.ClickException):
 
 
 class _Verbs(click.Group):
-    """Loads verbs when they are called and turns errors about the input into one sentence."""
+    """Loads verbs when they are called and turns errors about the input, and warnings, into one sentence."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(VERBS)
@@ -63,7 +64,9 @@ class _Verbs(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with warnings.catch_warnings():
+                warnings.showwarning = _tell
+                return super().invoke(context)
         except (ValueError, TypeError, OSError, ImportError, IndexError) as error:
             if os.environ.get("RSHASH_TRACEBACK") or isinstance(error, BrokenPipeError):
                 raise
@@ -71,6 +74,18 @@ class _Verbs(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+
+
+def _tell(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as a user of the command line needs it: what it says, not which line of Python says it."""
+    click.echo(f"warning: {message}", err=True)
 
 
 @click.group(

@@ -1,6 +1,5 @@
 """``rshash search``: ask an archive with a sentence or an image, among the items that fulfil conditions."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +67,15 @@ def command(
         from rshash.data.images import read_image
 
         query = read_image(image_path)
-    with warnings.catch_warnings(record=True) as noted:
-        warnings.simplefilter("always", UserWarning)
-        hits = opened.search(
-            query,
-            k=k,
-            radius=radius,
-            **choice.conditions(opened),
-            rerank=rerank,
-            shortlist=shortlist,
-            n_threads=threads,
-        )
-    for warning in noted:
-        click.echo(str(warning.message), err=True)
+    hits = opened.search(
+        query,
+        k=k,
+        radius=radius,
+        **choice.conditions(opened),
+        rerank=rerank,
+        shortlist=shortlist,
+        n_threads=threads,
+    )
     if explain:
         click.echo(str(hits.explanation), err=True)
     if picture is not None:
