@@ -181,7 +181,7 @@ def test_dates_texts_and_moments_are_the_same_moment(tmp_path):
             dt.date(2024, 2, 1),
             "2024-02-01",
             "2024-02-01T02:00:00+02:00",
-            dt.datetime(2024, 2, 1),
+            dt.datetime(2024, 2, 1, tzinfo=dt.UTC),
             "2024-02-01T00:00:00Z",
         ]
     ):
@@ -189,3 +189,47 @@ def test_dates_texts_and_moments_are_the_same_moment(tmp_path):
     wanted = read_conditions(None, "2024-02-01T00:00:00Z", None, opened.columns)
     assert len(find_rows(opened.database, opened.segments, opened.columns, wanted)) == 5
     assert opened.search(np.zeros(1, np.uint8), datetime="2024-02-01T00:00:00Z").rows.size == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([dt.datetime(2024, 2, 1), None], "datetime 2024-02-01T00:00:00 has no zone: taken as UTC"),
+        (["2024-02-01T10:00:00", "2024-02-01 10:00"], "datetime 2024-02-01T10:00:00 has no zone, nor have 1 more"),
+        (["2024-02-01T10:00:00Z", "2024-02-01 10:00"], "datetime 2024-02-01 10:00 has no zone: taken as UTC"),
+        ([dt.datetime(2024, 2, 1, tzinfo=dt.UTC), dt.datetime(2024, 2, 2)], "datetime 2024-02-02T00:00:00 has no zone"),
+    ],
+)
+@pytest.mark.parametrize("change", ["append", "update"])
+def test_times_without_a_zone_are_utc_and_one_warning_says_so(tmp_path, values, said, change):
+    opened = rshash.create(tmp_path / "a", n_bits=8)
+    codes, ids = np.zeros((2, 1), np.uint8), ["a", "b"]
+    if change == "update":
+        opened.append(codes, {"id": ids})
+    with pytest.warns(UserWarning, match=said) as noted:
+        getattr(opened, change)(codes, {"id": ids, "datetime": values})
+    assert len(noted) == 1
+    assert noted[0].filename == __file__, "it points at the call"
+    zoned = [str(item["datetime"].tzinfo) for item in opened.items(ids) if "datetime" in item]
+    assert set(zoned) == {"UTC"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2024-02-01T10:00:00Z", "2024-02-01T10:00:00-05", "2024-02-01", "2024-02-01 10:00:00 Europe/Berlin"],
+        np.array(["2024-02-01T10:00:00"] * 4, "datetime64[s]"),
+        [np.datetime64("2024-02-01T10:00:00", "us")] * 4,
+        [dt.date(2024, 2, 1)] * 4,
+    ],
+)
+def test_days_and_what_has_a_zone_or_never_one_need_no_warning(tmp_path, values):
+    opened = rshash.create(tmp_path / "a", n_bits=8)
+    opened.append(np.zeros((4, 1), np.uint8), {"id": list("abcd"), "datetime": values})
+    assert all("datetime" in item for item in opened.items(list("abcd")))
+
+
+def test_a_moment_that_cannot_be_read_is_told_with_its_plain_id(tmp_path):
+    opened = rshash.create(tmp_path / "a", n_bits=8, id_type="integer")
+    with pytest.raises(ValueError, match="datetime of item 19 is 'soon': expected ISO 8601"):
+        opened.append(np.zeros((1, 1), np.uint8), {"id": np.array([19]), "datetime": ["soon"]})

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rshash.archive.geometry import Boxes, check_boxes, geojson_to_wkb, points_to_wkb, wkb_bounds
+from rshash.archive.zone import warn_zoneless
 
 Column = NDArray[Any]
 RESERVED = ("row", "query", "rank", "distance", "fine_distance", "file_row_number")
@@ -114,7 +115,8 @@ def column(name: str, values: Any) -> Column | None:
 def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
     """Return a column of Python values, its type found by looking at all of them."""
     kinds = set(map(type, values)) - {type(None)}
-    if any(issubclass(kind, np.generic | np.ndarray) for kind in kinds):
+    from_numpy = any(issubclass(kind, np.generic | np.ndarray) for kind in kinds)
+    if from_numpy:
         values = [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
         kinds = set(map(type, values)) - {type(None)}
     if float in kinds and not kinds <= {int, float}:  # how pandas says that there is none
@@ -125,6 +127,8 @@ def _column_of_objects(name: str, values: Sequence[Any]) -> Column | None:
     if kinds == {bool} or kinds <= {int, float}:
         return _numbers(name, values, bool if kinds == {bool} else np.float64 if float in kinds else np.int64)
     if all(issubclass(kind, datetime) for kind in kinds):  # pandas has its own
+        if name == "datetime" and not from_numpy:  # numpy's own have no zone by nature
+            _warn_of_naive(values)
         return np.array([None if value is None else _utc(value) for value in values], "datetime64[us]")
     if tuple in kinds:
         values = [list(value) if isinstance(value, tuple) else value for value in values]
@@ -155,6 +159,13 @@ def _numbers(name: str, cells: Sequence[Any], dtype: Any) -> Column:
     except OverflowError:
         raise ValueError(f"column {name} holds integers beyond 64 bits with sign: give them as strings") from None
     return np.ma.masked_array(array, missing) if missing.any() else array
+
+
+def _warn_of_naive(moments: Sequence[datetime | None]) -> None:
+    """Say that moments without a zone are taken as UTC, if there are any."""
+    naive = [moment for moment in moments if moment is not None and moment.tzinfo is None]
+    if naive:
+        warn_zoneless(naive[0].isoformat(), len(naive) - 1)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -1,11 +1,12 @@
 """Time intervals in the grammar of STAC: words in, first and last moments out, in UTC."""
 
 import re
-import warnings
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from rshash.archive.zone import warn_zoneless
 
 _MOMENT = re.compile(
     r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)"
@@ -122,7 +123,7 @@ def _last_of(first: datetime, has_month: bool, has_day: bool) -> datetime:
 def _in_utc(moment: datetime, text: str) -> datetime:
     """Return the moment in UTC; one without a zone is taken as UTC, and a warning says so."""
     if moment.tzinfo is None:
-        warnings.warn(f"datetime {text} has no zone: taken as UTC (write {text}Z)", UserWarning, stacklevel=7)
+        warn_zoneless(text)
         return moment.replace(tzinfo=UTC)
     try:
         return moment.astimezone(UTC)

@@ -16,6 +16,7 @@ from rshash.archive.entries import Bounds
 from rshash.archive.geometry import BOX_BYTES, BOX_TO_WKB, SIDES, box_columns
 from rshash.archive.items import STANDARD, connect, name_of, one_line, quote
 from rshash.archive.places import NEVER
+from rshash.archive.zone import ZONE_PATTERN, warn_zoneless
 from rshash.extras import require
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def _check_names(columns: Mapping[str, Column], known: Mapping[str, str]) -> Non
 def to_moments(connection: "DuckDBPyConnection", values: Column, ids: Column) -> NDArray[np.datetime64]:
     """Return a column of datetimes, which may be text or dates, as datetime64[us] in UTC, NaT for none.
 
+    A warning says how many texts name a time without a zone, which is taken as UTC.
+
     Args:
         connection: any.
         values: (n,) as `read_columns` gives them.
@@ -155,23 +158,33 @@ def to_moments(connection: "DuckDBPyConnection", values: Column, ids: Column) ->
         ValueError: if one cannot be read, or is of no year from 1 to 9999.
     """
     moments = values
+    lacking = np.empty(0, np.int64)
     if values.dtype.kind != "M":
         connection.register("given", {"r": np.arange(len(values)), "c": values})
         ((_, kind, *_),) = connection.execute("DESCRIBE SELECT c FROM given").fetchall()
-        if kind != "VARCHAR":
+        zoneless = "false"
+        if kind == "VARCHAR":  # a day alone needs no zone
+            zoned = f"ends_with(c, 'Z') OR NOT contains(c, ':') OR regexp_matches(c, {quote(ZONE_PATTERN)})"
+            zoneless = f"NOT coalesce({zoned}, true)"
+        else:
             _check_type(connection, "datetime", kind, STANDARD["datetime"])
         cells = connection.execute(
-            f"SELECT coalesce(epoch_us(TRY_CAST(c AS TIMESTAMPTZ)), {NEVER}) AS c FROM given ORDER BY r"
+            f"SELECT coalesce(epoch_us(TRY_CAST(c AS TIMESTAMPTZ)), {NEVER}) AS c, {zoneless} AS zoneless "
+            "FROM given ORDER BY r"
         ).fetchnumpy()
         connection.unregister("given")
         moments = np.asarray(cells["c"], np.int64).view("datetime64[us]")
+        lacking = np.flatnonzero(np.asarray(cells["zoneless"]))
     given = ~np.isnat(values) if moments is values else np.array([value is not None for value in values.tolist()])
     bad = given & ~((moments >= FIRST_MOMENT) & (moments <= LAST_MOMENT))
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"datetime of item {ids[row]!r} is {values[row]!r}: expected ISO 8601, for example 2024-05-01T10:00:00Z"
+            f"datetime of item {ids[row : row + 1].tolist()[0]!r} is {str(values[row])!r}: expected ISO 8601, for "
+            "example 2024-05-01T10:00:00Z"
         )
+    if len(lacking):
+        warn_zoneless(values[lacking[0]], len(lacking) - 1)
     return moments
 
 

@@ -39,7 +39,8 @@ def append(archive: "Archive", codes: Any, items: Any, relaxed: Any = None, *, o
         codes: (n, n_bytes) uint8, pad bits zero.
         items: n items: a list of dicts, a mapping of name → values (the fast way), a pandas or Arrow table, or a DuckDB
             relation. ``id`` is required. ``geometry`` is WKB, GeoJSON or points (n, 2); ``bbox`` is xmin, ymin, xmax,
-            ymax; both in WGS84 degrees. ``datetime`` is ISO 8601, a datetime or datetime64; without a zone it is UTC.
+            ymax; both in WGS84 degrees. ``datetime`` is ISO 8601, a datetime or datetime64; a time without a zone is
+            taken as UTC, and a warning says so, but for datetime64, which never has one. A date is its midnight.
             ``source`` and ``caption`` are strings. Any further columns are kept.
         relaxed: (n, n_bits) relaxed codes to keep as float16 for re-ranking; None if the archive keeps none.
         on_duplicate: what to do with an id that is there already: "refuse" the whole call, "replace" the old row, or
