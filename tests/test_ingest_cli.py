@@ -110,6 +110,21 @@ def test_a_table_gives_places_and_times_that_filters_understand(trained, images,
     assert counts(facts(*words)) == (0, 0, 4, 0, 0)
 
 
+def test_times_without_a_zone_are_counted_at_the_end(trained, images, tmp_path):
+    names = [path.name for path in sorted(images.iterdir())[:3]]
+    times = "2024-05-01T10:00:00", "2024-05-01T10:00:00Z", "2024-05-01"
+    lines = [f"{name},{time},1" for name, time in zip(names, times, strict=True)]
+    (tmp_path / "t.tsv").write_text("\n".join(["path,datetime,x", *lines]).replace(",", "\t"))
+    duckdb.execute(
+        f"COPY (FROM read_csv('{tmp_path}/t.tsv', delim = '\t', all_varchar = true)) TO '{tmp_path}/t.parquet'"
+    )
+    words = "--hasher", trained / "a.hasher", "--table", tmp_path / "t.parquet", "--images", images
+    said = run(*words, "-o", tmp_path / "a.rshash")
+    assert said.exit_code == 0, said.output
+    assert "3 added, 0 replaced, 0 unchanged, 1 times without a zone taken as UTC" in said.output
+    assert facts(*words, "-o", tmp_path / "a.rshash")["zoneless"] == 1
+
+
 def test_scenes_take_what_a_table_knows_of_them(trained, tmp_path):
     (tmp_path / "scenes").mkdir()
     for name in ("a.tif", "b.tif"):

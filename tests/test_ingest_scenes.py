@@ -244,6 +244,7 @@ def test_colours_are_found_by_name_or_chosen(tmp_path):
 def test_time_comes_from_the_file(tmp_path):
     (chip,) = chips_of(write_scene(tmp_path / "a.tif", noise(), tags={"TIFFTAG_DATETIME": "2024:05:31 10:21:09"}))
     assert chip.columns["datetime"] == datetime(2024, 5, 31, 10, 21, 9, tzinfo=UTC)
+    assert chip.is_zoneless
     assert read_time(None) is None
     assert read_time("2024:13:31 10:21:09") is None
     assert "datetime" not in chips_of(write_scene(tmp_path / "b.tif", noise()))[0].columns

@@ -135,6 +135,23 @@ def test_a_table_brings_place_time_and_whatever_else(tmp_path, suffix):
     )
 
 
+@pytest.mark.parametrize(
+    ("moment", "zoneless"),
+    [
+        ("'2024-05-01T12:00:00'", True),
+        ("TIMESTAMP '2024-05-01 12:00:00'", True),
+        ("TIMESTAMPTZ '2024-05-01 12:00:00Z'", False),
+        ("'2024-05-01T12:00:00Z'", False),
+        ("DATE '2024-05-01'", False),
+        ("NULL", False),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_tells_times_without_a_zone(tmp_path, moment, zoneless, suffix):
+    (row,) = TableListing(write_table(tmp_path / f"t.{suffix}", f"SELECT 'a.png' AS path, {moment} AS DateTime"))
+    assert row.is_zoneless == zoneless
+
+
 def test_a_table_names_its_bad_rows_and_goes_on(tmp_path):
     values = [
         "('a', 'a.png', 8.0, 95.0, '2024-01-01')",

@@ -69,7 +69,8 @@ def command(
 
     Run it again, and only what is new or has changed (size or time of its file, then its content; or what is said of
     it) is added. A run that was interrupted or killed goes on where it last saved. Memory stays flat however much there
-    is. Bad inputs are named on stderr and in --report; they stop nothing unless --strict.
+    is. Bad inputs are named on stderr and in --report; they stop nothing unless --strict. Times without a zone, of a
+    table or a TIFF, are taken as UTC; how many there were is said at the end.
 
     \b
     Examples:

@@ -47,6 +47,7 @@ class Entry:
         digest: returns the hex digest of the content that ``read`` starts from.
         stamp: of the file behind it; None where there is none, and the digest is cheap.
         recipe: how the content becomes the picture, in words (bands, stretch); None where there is no choice.
+        is_zoneless: whether its ``datetime`` was told without a zone, and taken as UTC.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Entry:
     digest: Callable[[], str]
     stamp: Stamp | None = None
     recipe: str | None = None
+    is_zoneless: bool = False
 
     @property
     def source(self) -> str | None:

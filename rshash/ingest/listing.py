@@ -17,11 +17,13 @@ class Listed:
         id: what it is called in the archive.
         path: where it lies.
         columns: what is known of it beside its content.
+        is_zoneless: whether its ``datetime`` was told without a zone, and taken as UTC.
     """
 
     id: str
     path: Path
     columns: Mapping[str, Any] = field(default_factory=dict)
+    is_zoneless: bool = False
 
 
 class Listing(Protocol):

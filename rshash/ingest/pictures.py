@@ -104,6 +104,7 @@ def picture_entry(listed: Listed) -> Entry | BadInput:
         read=partial(read_image, listed.path),
         digest=partial(digest_content, listed.path),
         stamp=stamp,
+        is_zoneless=listed.is_zoneless,
     )
 
 

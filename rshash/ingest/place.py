@@ -2,11 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 from rshash.archive.geometry import wkb_bounds
+from rshash.archive.zone import ZONE_PATTERN
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 PLACE_COLUMNS = ("geometry", "bbox", *SIDES, "lon", "lat", "longitude", "latitude")
@@ -68,6 +70,17 @@ def read_moment(value: Any) -> datetime:
     if not isinstance(value, datetime):
         raise ValueError(f"its datetime is {value!r}, expected a date or a time")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def is_zoneless(value: Any) -> bool:
+    """Tell whether what `read_moment` reads is a time without a zone; a date alone needs none.
+
+    >>> [is_zoneless(text) for text in ("2024-05-31T10:21:09", "2024-05-31T10:21:09Z", "2024-05-31")]
+    [True, False, False]
+    """
+    if isinstance(value, str):
+        return ":" in value and re.search(ZONE_PATTERN, value) is None
+    return isinstance(value, datetime) and value.tzinfo is None
 
 
 def _box(value: Any) -> tuple[float, float, float, float]:

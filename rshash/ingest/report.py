@@ -20,6 +20,7 @@ class IngestReport:
         described: rows whose content was the same under other metadata; their codes stayed.
         unchanged: rows that were there already.
         empty: chips with too little data.
+        zoneless: rows whose time was told without a zone; it was taken as UTC.
         bad: what could not be used.
         seconds: wall time of the whole run.
         encode_seconds: the share of it in which the encoder was at work.
@@ -36,6 +37,7 @@ class IngestReport:
     described: int = 0
     unchanged: int = 0
     empty: int = 0
+    zoneless: int = 0
     bad: list[BadInput] = field(default_factory=list)
     seconds: float = 0.0
     encode_seconds: float = 0.0
@@ -52,6 +54,7 @@ class IngestReport:
         counts += [f"{self.described:,} described anew"] * bool(self.described)
         counts += [f"{self.unchanged:,} unchanged"]
         counts += [f"{self.empty:,} chips without enough data left out"] * bool(self.empty)
+        counts += [f"{self.zoneless:,} times without a zone taken as UTC"] * bool(self.zoneless)
         if self.bad:
             counts += [f"{len(self.bad):,} bad ({self.bad[0]}{'; …' if len(self.bad) > 1 else ''})"]
         rate = f"; {self.encoded / self.seconds:,.1f} rows/s" if self.encoded and self.seconds else ""

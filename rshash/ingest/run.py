@@ -155,6 +155,7 @@ class _Run:
             for bad in block:
                 if isinstance(bad, BadInput):
                     self._refuse(bad)
+            self._report.zoneless += sum(entry.is_zoneless for entry in entries)
             n_same = 0
             for entry, known in zip(entries, look_up(self._archive, entries), strict=True):
                 try:

@@ -117,6 +117,7 @@ class SceneSource:
         stamp = Stamp.of(listed.path)
         digest = _Once(partial(digest_content, scene.path))
         common: dict[str, Any] = {"datetime": read_time(scene.time), **listed.columns, "source": str(scene.path)}
+        is_zoneless = listed.is_zoneless if "datetime" in listed.columns else common["datetime"] is not None
         if common["datetime"] is None:
             del common["datetime"]
         for windows in cut(scene.width, scene.height, self._cutting.size, self._cutting.step):
@@ -132,6 +133,7 @@ class SceneSource:
                     digest=digest,
                     stamp=stamp,
                     recipe=scene.recipe,
+                    is_zoneless=is_zoneless,
                 )
 
 

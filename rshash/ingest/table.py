@@ -10,7 +10,7 @@ from rshash.archive.columns import RESERVED
 from rshash.extras import require
 from rshash.ingest.entry import BadInput
 from rshash.ingest.listing import Listed
-from rshash.ingest.place import PLACE_COLUMNS, read_moment, read_place
+from rshash.ingest.place import PLACE_COLUMNS, is_zoneless, read_moment, read_place
 
 _ROWS_AT_ONCE = 4096
 _READERS = {
@@ -20,6 +20,7 @@ _READERS = {
     ".tsv": "read_csv(?, header = true, sample_size = -1, delim = '\\t')",
 }
 _UNDERSTOOD = ("path", "id", "datetime", "caption", *PLACE_COLUMNS)
+_ZONED = "TIMESTAMP WITH TIME ZONE"
 _AS_TEXT = ("UUID", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "BIT", "HUGEINT", "UHUGEINT", "UBIGINT")
 _RESERVED = (
     *RESERVED,
@@ -60,6 +61,7 @@ class TableListing:
         types = {name: str(type) for name, type, *_ in self._select("*", "LIMIT 0").description}
         self._columns = [name.casefold() if name.casefold() in _UNDERSTOOD else name for name in types]
         self._wanted = ", ".join(_selected(name, type) for name, type in types.items())
+        self._is_zoned = any(name.casefold() == "datetime" and type == _ZONED for name, type in types.items())
         if "path" not in self._columns:
             raise ValueError(f"{table} has no column path, which names each image; it has {', '.join(self._columns)}")
         if taken := [name for name in self._columns if name.casefold() in _RESERVED]:
@@ -114,11 +116,12 @@ class TableListing:
         try:
             columns = {name: value for name, value in row.items() if name not in PLACE_COLUMNS and value is not None}
             columns |= read_place(row)
-            if row.get("datetime") is not None:
-                columns["datetime"] = read_moment(row["datetime"])
+            moment = row.get("datetime")
+            if moment is not None:
+                columns["datetime"] = read_moment(moment)
         except ValueError as error:
             return BadInput(self._prefix + name, str(self._table), f"row {number}: {error}")
-        return Listed(self._prefix + name, self._folder / path, columns)
+        return Listed(self._prefix + name, self._folder / path, columns, not self._is_zoned and is_zoneless(moment))
 
     @cached_property
     def _doubles(self) -> set[str]:
@@ -131,7 +134,7 @@ class TableListing:
 def _selected(name: str, type: str) -> str:
     """Return the SQL that brings a column as Python has it."""
     quoted = '"' + name.replace('"', '""') + '"'
-    if type == "TIMESTAMP WITH TIME ZONE":  # handed over only where pytz is installed; in UTC without a zone always
+    if type == _ZONED:  # handed over only where pytz is installed; in UTC without a zone always
         return f"make_timestamp(epoch_us({quoted}))"
     if name.casefold() == "geometry" and type == "VARCHAR":
         return f"coalesce(try_cast({quoted} AS GEOMETRY)::BLOB, encode({quoted}))"
