@@ -137,6 +137,34 @@ def test_verify_tells_whole_from_damaged_by_its_exit_code(archive):
     assert codes.name in result.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["items {a} --where true", "duplicates {a}", "export {a} --to npy -o {a}-npy", "info {a}", "search {a} harbour"],
+)
+def test_what_is_not_damaged_can_be_read(archive, words, monkeypatch):
+    monkeypatch.setattr("rshash.archive.asking.encode_query", lambda archive, query: CODES_ASK)
+    codes = archive / "codes-000002.npy"
+    codes.write_bytes(codes.read_bytes()[:-8])
+    refused = cli(*words.format(a=archive).split())
+    assert refused.exit_code == 2
+    assert "--damaged skip" in refused.stderr
+    result = cli(*words.format(a=archive).split(), "--damaged", "skip")
+    assert result.exit_code == 0, result.output
+    assert "warning: segment 000002 of 2 is left out: " in result.stderr
+    assert codes.name in result.stderr
+
+
+def test_the_copy_of_a_missing_manifest_can_be_read(archive):
+    (archive / "manifest.json").unlink()
+    refused = cli("info", archive)
+    assert refused.exit_code == 2
+    assert "manifest.json is missing, its copy" in refused.stderr
+    assert answer("info", archive, "--damaged", "skip")["rows"] == N
+    damaged = cli("verify", archive)
+    assert damaged.exit_code == 1
+    assert "manifest.json: it is missing" in damaged.stdout
+
+
 def test_info_says_what_an_archive_holds(archive):
     cli("delete", archive, "0.tif", "--yes")
     facts = answer("info", archive)

@@ -44,7 +44,7 @@ class Archive:
     Args:
         path: the directory.
         damaged: "refuse" an archive with a missing or cut file; or "skip", which reads every file, leaves out segments
-            whose bytes are not those that were committed, and takes the copy of a manifest that is damaged.
+            whose bytes are not those that were committed, and takes the copy of a manifest that is damaged or missing.
 
     Attributes:
         path: the directory.

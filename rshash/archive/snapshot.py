@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rshash.archive.lock import pin, unpin
-from rshash.archive.manifest import Manifest, read_manifest
+from rshash.archive.manifest import MANIFEST, Manifest, read_manifest
 from rshash.archive.segment import Segment, open_segment
 from rshash.archive.store import damage
 
@@ -55,17 +55,32 @@ def take_snapshot(path: Path, damaged: str) -> Snapshot:
 
 
 def newest_manifest(path: Path, damaged: str) -> Manifest:
-    """Return the manifest; with ``damaged="skip"`` its newest copy that can be read."""
+    """Return the manifest; with ``damaged="skip"`` its newest copy that can be read.
+
+    Raises:
+        FileNotFoundError: if it is missing; the message names a copy that could take its place.
+        ValueError: if it is damaged.
+    """
     try:
         return read_manifest(path)
-    except ValueError:
-        if damaged != "skip":
-            raise
-        copies = sorted((len(file.name), file.name) for file in path.glob("manifest-*.json"))
-        for _, name in reversed(copies):
-            with suppress(OSError, ValueError):
-                return read_manifest(path, name)
+    except (FileNotFoundError, ValueError) as error:
+        copy = _newest_copy(path)
+        if copy is not None and damaged == "skip":
+            return copy
+        if copy is not None and isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(
+                f"{path / MANIFEST} is missing, its copy {copy.snapshot} is whole: restore it with "
+                f'cp {path / copy.snapshot} {path / MANIFEST}, or open the copy with damaged="skip" (--damaged skip)'
+            ) from None
         raise
+
+
+def _newest_copy(path: Path) -> Manifest | None:
+    """Return the newest copy of a manifest that can be read, None if there is none."""
+    for _, name in sorted(((len(file.name), file.name) for file in path.glob("manifest-*.json")), reverse=True):
+        with suppress(OSError, ValueError):
+            return read_manifest(path, name)
+    return None
 
 
 def _open_segments(folder: Path, manifest: Manifest, skip: bool) -> tuple[list[Segment], dict[str, str]]:

@@ -20,7 +20,7 @@ from rshash.archive.entries import FileEntry
 from rshash.archive.lock import remove_unpinned
 from rshash.archive.manifest import MANIFEST, Manifest, manifest_bytes, read_manifest
 
-REMEDY = 'restore it from a copy, or open the rest with damaged="skip"'
+REMEDY = 'restore it from a copy, or open the rest with damaged="skip" (--damaged skip)'
 
 _OURS = re.compile(
     r"(codes|relaxed|boxes|moments|blocks)-\d{6,}\.npy|items-\d{6,}\.parquet|alive-\d{6,}-\d{6,}\.npy|hasher-[0-9a-f]{12}"
@@ -153,7 +153,7 @@ def check_size(path: Path, entry: FileEntry) -> None:
     try:
         n_bytes = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} is missing: copy the whole archive, or index it again") from None
+        raise FileNotFoundError(f"{path} is missing: {REMEDY}") from None
     if n_bytes != entry.n_bytes:
         raise ValueError(f"{path} is damaged: it has {n_bytes} bytes, {entry.n_bytes} were committed; {REMEDY}")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from rshash.archive.reader import open_archive
-from rshash.cli import choosing, options
+from rshash.cli import choosing, opening, options
 
 
 @click.command()
@@ -15,9 +14,10 @@ from rshash.cli import choosing, options
 @choosing.choice
 @click.option("--surplus", is_flag=True, help="Print only all but the first id of each group, one a line.")
 @click.option("--threads", type=int, help="Threads of the search.  [default: $RSHASH_NUM_THREADS or all cores]")
+@opening.damaged
 @options.as_json
 def command(
-    archive: Path, radius: int, choice: choosing.Choice, surplus: bool, threads: int | None, as_json: bool
+    archive: Path, radius: int, choice: choosing.Choice, surplus: bool, threads: int | None, damaged: str, as_json: bool
 ) -> None:
     """Group the items of ARCHIVE whose codes lie within a radius of each other.
 
@@ -31,7 +31,7 @@ def command(
       rshash duplicates my.rshash --radius 2 --datetime 2023 --json
       rshash duplicates my.rshash --radius 2 --surplus | rshash delete my.rshash --ids - --yes
     """
-    with open_archive(archive) as opened:
+    with opening.open_to_read(archive, damaged) as opened:
         found = opened.duplicates(radius, n_threads=threads, **choice.conditions(opened))
         n_surplus = len(found.rows) - len(found)
         if as_json:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from rshash.archive.reader import open_archive
-from rshash.cli import choosing, options
+from rshash.cli import choosing, opening, options
 from rshash.export.run import SYSTEMS, export
 
 
@@ -16,8 +15,11 @@ from rshash.export.run import SYSTEMS, export
 @click.option("-o", "--output", type=options.OUTPUT, required=True, help="Folder to write; for parquet a file.")
 @choosing.choice
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier export wrote there.")
+@opening.damaged
 @options.as_json
-def command(archive: Path, system: str, output: Path, choice: choosing.Choice, overwrite: bool, as_json: bool) -> None:
+def command(
+    archive: Path, system: str, output: Path, choice: choosing.Choice, overwrite: bool, damaged: str, as_json: bool
+) -> None:
     """Write the items of ARCHIVE, all or those that conditions choose, for another system.
 
     \b
@@ -33,7 +35,7 @@ def command(archive: Path, system: str, output: Path, choice: choosing.Choice, o
       rshash export my.rshash --to parquet -o june.parquet --datetime 2023-06 --where "cloud_cover < 10"
       rshash export my.rshash --to pgvector -o sql/ && cd sql && psql -d mydb -f load.sql -f query.sql
     """
-    with open_archive(archive) as opened:
+    with opening.open_to_read(archive, damaged) as opened:
         done = export(opened, system, output, overwrite=overwrite, **choice.conditions(opened))
     if as_json:
         facts = {"path": str(done.path), "to": done.system, "rows": done.n_rows, "files": dict(done.files)}

@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 import rshash
-from rshash.archive.reader import open_archive
-from rshash.cli import options
+from rshash.cli import opening, options
 from rshash.extras import EXTRAS
 from rshash.kernels import describe, describe_cuda
 
@@ -29,8 +28,9 @@ DISTRIBUTIONS = {
 
 @click.command()
 @click.argument("path", required=False, type=options.PATH)
+@opening.damaged
 @options.as_json
-def command(path: Path | None, as_json: bool) -> None:
+def command(path: Path | None, damaged: str, as_json: bool) -> None:
     """Print versions, backend, instruction set and what is missing; or what PATH is.
 
     PATH may be a hasher that rshash train wrote or an archive that rshash index wrote.
@@ -41,7 +41,7 @@ def command(path: Path | None, as_json: bool) -> None:
       rshash info my.hasher
       rshash info my.rshash --json
     """
-    facts = describe_machine() if path is None else describe_path(path)
+    facts = describe_machine() if path is None else describe_path(path, damaged)
     if as_json:
         click.echo(json.dumps(facts, indent=2, default=str))
     else:
@@ -68,8 +68,8 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def describe_path(path: Path) -> dict[str, Any]:
-    """Return what a hasher or an archive remembers of itself.
+def describe_path(path: Path, damaged: str = "refuse") -> dict[str, Any]:
+    """Return what a hasher or an archive remembers of itself; ``damaged`` as `open_archive`.
 
     Raises:
         FileNotFoundError: if ``path`` is neither.
@@ -86,8 +86,9 @@ def describe_path(path: Path) -> dict[str, Any]:
             "fingerprint": hasher.fingerprint,
             "provenance": hasher.provenance,
         }
-    if (path / "manifest.json").is_file():
-        return open_archive(path).info()
+    if any(path.glob("manifest*.json")):
+        with opening.open_to_read(path, damaged) as opened:
+            return opened.info()
     raise FileNotFoundError(f"{path} is neither a hasher (hasher.json) nor an archive (manifest.json)")
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from rshash.archive import formats
-from rshash.archive.reader import Archive, open_archive
+from rshash.archive.reader import Archive
 from rshash.archive.selection import select_rows
-from rshash.cli import choosing, forms, options
+from rshash.cli import choosing, forms, opening, options
 
 
 @click.command()
@@ -18,6 +18,7 @@ from rshash.cli import choosing, forms, options
 @click.option("--limit", type=click.IntRange(1), help="At most so many of those that conditions choose.")
 @forms.form
 @click.option("-o", "--output", type=options.OUTPUT_FILE, help="Write the items here instead of on stdout.")
+@opening.damaged
 @options.as_json
 def command(
     archive: Path,
@@ -26,6 +27,7 @@ def command(
     limit: int | None,
     form: str | None,
     output: Path | None,
+    damaged: str,
     as_json: bool,
 ) -> None:
     """List the items of ARCHIVE that IDS name, in this order; or those that conditions choose, in the archive's order.
@@ -42,7 +44,7 @@ def command(
     if not (ids or choice):
         raise click.UsageError('name ids, or choose with --ids, --bbox, --datetime or --where ("--where true" is all)')
     form = forms.choose_form(form, output, as_json)
-    with open_archive(archive) as opened:
+    with opening.open_to_read(archive, damaged) as opened:
         conditions = choice.conditions(opened, ids)
         in_order = conditions["ids"] is not None and not choice.filters
         rows = opened.rows_of(conditions["ids"]) if in_order else select_rows(opened, **conditions)

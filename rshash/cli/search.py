@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from rshash.archive.reader import open_archive
 from rshash.archive.rerank import MEASURES
-from rshash.cli import choosing, forms, options
+from rshash.cli import choosing, forms, opening, options
 from rshash.files import write_atomically
 
 
@@ -29,6 +28,7 @@ from rshash.files import write_atomically
 @click.option("-o", "--output", type=options.OUTPUT_FILE, help="Write the hits here instead of on stdout.")
 @click.option("--threads", type=int, help="Threads of the scan.  [default: $RSHASH_NUM_THREADS or all cores]")
 @click.option("--picture", type=options.OUTPUT_FILE, help="Write a contact sheet of the query and its hits (.png).")
+@opening.damaged
 @options.as_json
 def command(
     archive: Path,
@@ -44,6 +44,7 @@ def command(
     output: Path | None,
     threads: int | None,
     picture: Path | None,
+    damaged: str,
     as_json: bool,
 ) -> None:
     """Rank the rows of ARCHIVE by Hamming distance to a sentence TEXT or an image.
@@ -61,7 +62,7 @@ def command(
     if (text is None) == (image_path is None):
         raise click.UsageError("ask with a sentence or with --image FILE, one of them")
     form = forms.choose_form(form, output, as_json)
-    opened = open_archive(archive)
+    opened = opening.open_to_read(archive, damaged)
     query: Any = text
     if image_path is not None:
         from rshash.data.images import read_image

@@ -104,7 +104,7 @@ def open_for(path: str | os.PathLike[str], source: Source, hasher: CrossModalHas
     if not Path(path).exists():
         provenance = {"data": source.name, "hasher": hasher.fingerprint}
         return create_archive(path, hasher=hasher, kind=source.kind, provenance=provenance)
-    if not (Path(path) / "manifest.json").is_file():
+    if not any(Path(path).glob("manifest*.json")):
         raise FileExistsError(f"{path} exists and is no archive (no manifest.json in it): choose another name")
     archive = open_archive(path)
     about = archive.manifest
