@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NUMPY_WROTE_LESS = re.compile(r"\d+ requested and \d+ written")  # all that numpy says of a full disk
 
 
 @contextmanager
@@ -45,8 +48,9 @@ def write_atomically(path: str | os.PathLike[str], *, replaces: str | None = Non
     workshop = Path(mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         draft = workshop / target.name
-        yield draft
-        _flush(draft)
+        with naming(target):
+            yield draft
+            _flush(draft)
         if target.is_dir():
             _check_replaceable(target, draft, replaces)
             os.rename(target, workshop / "replaced")
@@ -59,6 +63,32 @@ def write_atomically(path: str | os.PathLike[str], *, replaces: str | None = Non
         _flush_directory(target.parent)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put a file's name into errors that name none: a write to a full disk says only that there is no space left.
+
+    Args:
+        path: what the block writes.
+
+    Raises:
+        OSError: what the block raises, of the same type.
+
+    >>> with naming("codes.npy"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+        ...
+    OSError: [Errno 28] No space left on device: 'codes.npy'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        if _NUMPY_WROTE_LESS.fullmatch(str(error)):
+            raise OSError(f"{os.fspath(path)} cannot be written, is the disk full? {error}") from error
+        raise
 
 
 def check_mapped(array: NDArray[Any], name: str = "codes") -> None:

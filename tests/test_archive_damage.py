@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import rshash
 from rshash.archive.manifest import manifest_bytes, read_manifest
+from rshash.export.run import export
 
 pytest.importorskip("duckdb")
 
@@ -282,9 +283,31 @@ def test_a_full_disk_leaves_the_archive_as_it_was(small_disk):
     said = in_a_process(APPEND, small_disk)
     assert "OSError" in said
     assert "o space left" in said
+    assert re.search(r"/a\.rshash/\w+-000005\.(npy|parquet)", said), "the file is named"
     assert {name: (small_disk / name).read_bytes() for name in data_files(small_disk)} == before
     with rshash.open(small_disk) as archive:
         archive.append(CODES[:1], [{"id": "new"}], np.ones((1, 32), "f"))
+        assert archive.verify().ok
+
+
+@pytest.mark.parametrize("free", range(0, 60_000, 6_000))
+def test_a_disk_that_is_nearly_full_names_what_it_does_not_take(small_disk, free):
+    filler = small_disk.parent / "filler"
+    status = os.statvfs(small_disk)
+    filler.write_bytes(bytes(status.f_bavail * status.f_frsize - free))
+    with rshash.open(small_disk) as archive:
+        for change in (
+            lambda: archive.compact(),
+            lambda: archive.append(CODES, {"id": [f"new {row}" for row in range(60)]}, np.ones((60, 32), "f")),
+            lambda: archive.search(CODES[0], k=50).to_csv(small_disk.parent / "hits.csv"),
+            lambda: archive.search(CODES[0], k=50).to_parquet(small_disk.parent / "hits.parquet"),
+            lambda: export(archive, "npy", small_disk.parent / "plain"),
+        ):
+            try:
+                change()
+            except OSError as error:
+                assert str(small_disk.parent) in str(error)  # noqa: PT017
+        filler.unlink()
         assert archive.verify().ok
 
 

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from rshash.archive.entries import FileEntry
 from rshash.archive.lock import remove_unpinned
 from rshash.archive.manifest import MANIFEST, Manifest, manifest_bytes, read_manifest
+from rshash.files import naming
 
 REMEDY = 'restore it from a copy, or open the rest with damaged="skip" (--damaged skip)'
 
@@ -53,7 +54,8 @@ class Draft:
         Raises:
             OSError: if the disk does not take it.
         """
-        with open(self.path(name), "wb") as file:
+        path = self.path(name)
+        with naming(path), open(path, "wb") as file:
             descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
             np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
             for block in blocks:
@@ -70,7 +72,8 @@ class Draft:
         """
         content = manifest_bytes(manifest)
         for name in (manifest.snapshot, f"{MANIFEST}.new"):
-            with open(self.path(name), "wb") as file:
+            path = self.path(name)
+            with naming(path), open(path, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -89,7 +92,7 @@ class Draft:
 
 def seal(path: Path) -> FileEntry:
     """Bring a file to the disk and return its entry."""
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         os.fsync(file.fileno())
     return fingerprint(path)
 
@@ -179,6 +182,7 @@ def _flush_directory(path: Path) -> None:
     """Make names inside a directory last."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with naming(path):
+            os.fsync(handle)
     finally:
         os.close(handle)
