@@ -1,4 +1,8 @@
+import copy
 import json
+import multiprocessing
+import os
+import pickle
 import re
 import shutil
 import struct
@@ -216,6 +220,21 @@ def test_an_archive_opens_after_it_was_moved(archive, tmp_path):
     opened.append(some_codes(1), [{"id": "x"}])
     assert opened.items(["x"]) == [{"id": "x"}]
     assert read_manifest(opened.path).commit == 3
+
+
+def test_an_archive_goes_to_other_processes_by_opening_anew(archive, monkeypatch):
+    opened = rshash.open(archive)
+    held = opened._snapshot.held
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        hits = pool.apply(Archive.search, (opened, some_codes(3)), {"k": 1})
+    assert hits.ids.tolist() == [["0.tif"], ["1.tif"], ["2.tif"]]
+    for again in (pickle.loads(pickle.dumps(opened)), copy.copy(opened)):
+        assert again._snapshot.held != held
+        again.close()
+    os.fstat(held)  # the caller's own is still open
+    assert opened.search(some_codes(1), k=1).ids.tolist() == [["0.tif"]]
+    monkeypatch.chdir(archive)
+    assert open_archive(".").__reduce__()[1] == (archive, "refuse")
 
 
 def test_an_empty_archive_has_no_rows(tmp_path):

@@ -39,7 +39,8 @@ class Archive:
 
     Every process may read, one at a time may write. A snapshot stays whole while others commit, until it is closed;
     `refresh` moves it to the newest commit, and so does every change made through it. An `Archive` is for one thread at
-    a time: open one in each, which takes milliseconds and shares the mapped codes.
+    a time: open one in each, which takes milliseconds and shares the mapped codes. A copy, or one that was pickled for
+    another process, opens the directory anew, at the newest commit.
 
     Args:
         path: the directory.
@@ -114,6 +115,9 @@ class Archive:
     def __del__(self) -> None:
         if getattr(self, "_snapshot", None) is not None:
             self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (Path(os.path.abspath(self.path)), self._damaged)  # handles are of this process and object
 
     def __len__(self) -> int:
         """Return the number of living rows."""
