@@ -276,6 +276,8 @@ BAD = [
     ({"where": "clod < 3"}, r'where: Referenced column "clod" not found(.|\n)*clod < 3\n  \^'),
     ({"where": "cloud < 3 AND\nlowr(id) = 'a'"}, r"lowr does not exist(.|\n)*lower"),
     ({"where": "cloud"}, "where must be a condition, true or false, this is of type BIGINT: cloud"),
+    ({"where": "1 = 1; DROP TABLE x"}, "where must be one SQL expression and nothing else, without semicolons"),
+    ({"where": "cloud < 3 AND\ncloud > 'é'"}, r"where: Could not convert string(.|\n)*\n  cloud > 'é'\n          \^"),
     ({"where": " "}, "where must be an SQL expression"),
     ({"where": "CAST(id AS INTEGER) > 3"}, r"where: Could not convert string '.*tif' to INT32(.|\n)*CAST\(id"),
 ]

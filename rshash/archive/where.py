@@ -5,11 +5,12 @@ functions that depend on their arguments only. Subqueries, table functions, aggr
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from rshash.archive.items import name_of
+from rshash.archive.items import name_of, quote
 from rshash.extras import require
 
 PARTS = {
@@ -72,7 +73,7 @@ def check_where(expression: Any, columns: Mapping[str, str]) -> str:
     try:
         bare = _parse("SELECT ", expression, "")
         if bare is None or bare != _parse("SELECT (\n", expression, "\n)"):
-            raise ValueError(f"where must be one SQL expression and nothing else, got {expression!r}")
+            raise _not_one(expression)
         for part in _walk(bare):
             _check_part(part, expression)
     except RecursionError:
@@ -95,13 +96,15 @@ def depends_on_clock(expression: str) -> bool:
 def where_failed(expression: str, error: Exception) -> ValueError:
     """Return the error of a condition that DuckDB accepted but could not work out for some row."""
     reason = str(error).split("\n")[0].split(" Error: ", 1)[-1]
-    return ValueError(f"where: {reason}\n  {expression}")
+    return _pointed(reason, expression, 0, _place_of_text(reason, "", expression))
 
 
 def _parse(before: str, expression: str, after: str) -> Any:
     """Return the syntax tree of the one selected expression without its places, None where there is more than that."""
     (found,) = _rows("SELECT json_serialize_sql(?)", [before + expression + after])
     tree = json.loads(found[0])
+    if tree["error"] and tree["error_message"].startswith("Only SELECT statements"):  # others follow a semicolon
+        raise _not_one(expression)
     if tree["error"]:
         raise _pointed(tree["error_message"], expression, len(before), tree.get("position"))
     node = tree["statements"][0]["node"]
@@ -162,10 +165,25 @@ def _check_type(expression: str, columns: Mapping[str, str]) -> None:
             message, position = fields["exception_message"], fields.get("position")
         except (ValueError, KeyError):
             pass
-        raise _pointed(message, expression, len(before), position) from None
+        raise _pointed(
+            message, expression, len(before), position or _place_of_text(message, before, expression)
+        ) from None
     kind = str(connection.description[0][1])
     if kind != "BOOLEAN":
         raise ValueError(f"where must be a condition, true or false, this is of type {kind}: {expression}")
+
+
+def _not_one(expression: str) -> ValueError:
+    return ValueError(f"where must be one SQL expression and nothing else, without semicolons, got {expression!r}")
+
+
+def _place_of_text(message: str, before: str, expression: str) -> str | None:
+    """Return the place, as DuckDB gives it, of a text that cannot be converted, where the expression has it once."""
+    found = re.match(r"Could not convert string '(.*)' to ", message)
+    text = found and quote(found[1])
+    if not text or expression.count(text) != 1:
+        return None
+    return str(len((before + expression[: expression.index(text)]).encode()))
 
 
 def _pointed(message: str, expression: str, offset: int, position: str | None) -> ValueError:
