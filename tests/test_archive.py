@@ -8,11 +8,13 @@ import shutil
 import struct
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import rshash
 from rshash.archive.geometry import wkb_to_geojson
@@ -97,6 +99,32 @@ def test_codes_ask_an_archive_without_a_hasher(archive):
 def test_a_query_of_another_width_is_refused(archive):
     with pytest.raises(ValueError, match=re.escape("queries have 16 bytes per code, expected 8 (n_bits=64)")):
         open_archive(archive).search(some_codes(1, n_bytes=16))
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (None, r"expected a sentence, a list of sentences, an image .* float, got None"),
+        ([], r"expected a sentence, .* got \[\]"),
+        (5, "expected a sentence, .* got 5"),
+        (Path("a.png"), r"got PosixPath: read the image with rshash\.data\.images\.read_image\('a\.png'\)"),
+        (Image.new("RGB", (2, 2)), r"got Image: read the image with rshash\.data\.images\.read_image\('path'\)"),
+    ],
+    ids=["none", "nothing", "number", "path", "pillow"],
+)
+def test_what_is_no_query_is_told_what_is(archive, query, said):
+    with pytest.raises(TypeError, match=said):
+        rshash.open(archive).search(query)
+
+
+def test_a_lone_id_or_box_is_asked_to_be_a_list(archive):
+    opened = rshash.open(archive)
+    with pytest.raises(TypeError, match="ids must be a list of ids, got 1: put one id in brackets"):
+        opened.items(1)
+    with pytest.raises(TypeError, match="bbox must be a list or an array with a value for each item, got 5"):
+        opened.append(some_codes(1), {"id": ["x"], "bbox": 5})
+    with pytest.raises(ValueError, match="bbox must be four numbers xmin, ymin, xmax, ymax, got 5"):
+        opened.append(some_codes(1), [{"id": "x", "bbox": 5}])
 
 
 def test_rows_outside_are_refused(archive):

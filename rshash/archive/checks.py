@@ -17,8 +17,8 @@ def check_ids(ids: Any, id_type: str) -> Column:
     Raises:
         TypeError, ValueError: as `check_id_column`.
     """
-    if isinstance(ids, str | bytes):
-        raise TypeError(f"ids must be a list of ids, got one string {ids!r:.60}")
+    if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
+        raise TypeError(f"ids must be a list of ids, got {ids!r:.60}: put one id in brackets")
     values = column("id", ids if isinstance(ids, np.ndarray) else list(ids))
     if values is None:
         if len(ids):

@@ -50,6 +50,8 @@ def read_columns(items: Any, n_rows: int) -> dict[str, Column]:
     if len({name.casefold() for name in raw}) < len(raw):
         raise ValueError(f"columns of items differ only in upper and lower case: {', '.join(raw)}")
     for name, values in raw.items():
+        if not hasattr(values, "__len__") or isinstance(values, str | bytes):
+            raise TypeError(f"{name} must be a list or an array with a value for each item, got {values!r:.60}")
         if len(values) != n_rows:
             raise ValueError(f"{n_rows} codes came with {len(values)} items ({name}): give one item for each code")
     columns = {name: column(name, values) for name, values in raw.items() if name not in ("geometry", "bbox")}
@@ -209,7 +211,12 @@ def _box(box: Any) -> tuple[float, ...]:
         return (math.nan,) * 4
     if isinstance(box, Mapping):
         box = [box.get(side) for side in ("xmin", "ymin", "xmax", "ymax")]
-    if isinstance(box, str) or len(box) != 4 or not all(isinstance(side, int | float | np.number) for side in box):
+    if (
+        not hasattr(box, "__len__")
+        or isinstance(box, str)
+        or len(box) != 4
+        or not all(isinstance(side, int | float | np.number) for side in box)
+    ):
         raise ValueError(f"bbox must be four numbers xmin, ymin, xmax, ymax, got {box!r:.80}")
     return tuple(box)
 

@@ -1,5 +1,6 @@
 """What an archive is asked: sentences, an image or codes in, packed codes and what is shown of the query out."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,12 @@ from rshash.codes import Codes, check_codes, pack_codes
 
 if TYPE_CHECKING:
     from rshash.archive.reader import Archive
+
+
+ASKABLE = (
+    "a sentence, a list of sentences, an image (H, W, 3) uint8, packed codes (Q, n_bytes) uint8 or relaxed codes "
+    "(Q, n_bits) float"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +52,7 @@ def encode_query(archive: "Archive", query: Any) -> Query:
         relaxed = archive.hasher.relax_captions(query)
         return Query(pack_codes(relaxed), relaxed, tuple(query))
     if not isinstance(query, np.ndarray):
+        _check_askable(query)
         codes = check_codes(query, "queries", n_bits=archive.n_bits)
         return Query(codes, None, (None,) * len(codes))
     if query.ndim == 3:
@@ -57,3 +65,15 @@ def encode_query(archive: "Archive", query: Any) -> Query:
     if rows.ndim != 2 or rows.shape[1] != archive.n_bits:
         raise ValueError(f"relaxed queries must have shape (Q, {archive.n_bits}), got {query.shape}")
     return Query(pack_codes(rows), rows.astype(np.float32), (None,) * len(rows))
+
+
+def _check_askable(query: Any) -> None:
+    """Refuse what is no query, and say what to ask with instead."""
+    if isinstance(query, os.PathLike) or hasattr(query, "getbands"):  # a Pillow image has bands
+        path = query if isinstance(query, os.PathLike) else "path"
+        raise TypeError(
+            f"expected {ASKABLE}, got {type(query).__name__}: read the image with "
+            f"rshash.data.images.read_image({str(path)!r})"
+        )
+    if not (hasattr(query, "__array__") or (isinstance(query, list | tuple) and query)):
+        raise TypeError(f"expected {ASKABLE}, got {query!r:.60}")
