@@ -169,7 +169,7 @@ def test_strict_stops_at_the_first_and_keeps_what_came_before(images, hasher, tm
     for number in range(100, 180):
         draw(images / f"{number}.png", number)
     (images / "9.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"9\.png: "):
+    with pytest.raises(ValueError, match=r"^/\S+/9\.png: (?!9\.png)"):
         take_in(tmp_path / "a.rshash", images, hasher, strict=True)
     (images / "9.png").unlink()
     report = take_in(tmp_path / "a.rshash", images, hasher, strict=True)

@@ -209,7 +209,7 @@ class _Run:
 
     def _refuse(self, bad: BadInput) -> None:
         if self._strict:
-            raise ValueError(f"{bad.file}: {bad}")
+            raise ValueError(f"{bad.file}: {bad.reason if bad.file.endswith(bad.id) else bad}")
         self._report.bad.append(bad)
         self._leave_out(1)
 
