@@ -437,6 +437,29 @@ def test_a_moment_without_a_zone_is_utc_and_a_warning_says_so(archive):
     assert len(said) == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (dt.date(2023, 1, 2), "2023-01-02"),
+        ((dt.date(2023, 1, 2), None), "2023-01-02/.."),
+        (np.datetime64("2023-01-02"), "2023-01-02"),
+        (np.datetime64("2023-01"), "2023-01"),
+        (np.datetime64("2023"), "2023"),
+        (np.datetime64("2023-01-02T06", "h"), "2023-01-02T06:00:00Z"),
+        (np.datetime64("2023-01-02T06:00:00.25", "ms"), "2023-01-02T06:00:00.250Z"),
+        ((None, np.datetime64("2023-01-02T06:00:00", "ns")), "../2023-01-02T06:00:00Z"),
+    ],
+)
+def test_dates_and_moments_of_numpy_are_read_as_text_is(archive, value, text):
+    assert parse_interval(value) == parse_interval(text)
+    assert found(archive, datetime=value) == found(archive, datetime=text)
+
+
+def test_no_moment_of_numpy_is_refused():
+    with pytest.raises(ValueError, match="datetime 'NaT' cannot be read"):
+        parse_interval(np.datetime64("NaT"))
+
+
 def test_a_moment_between_two_microseconds_is_of_no_item(archive):
     assert not found(archive, datetime="2023-01-02T00:00:00.0000001Z")
 

@@ -3,8 +3,10 @@
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+import numpy as np
 
 from rshash.archive.zone import warn_zoneless
 
@@ -56,7 +58,8 @@ def parse_interval(value: Any) -> Interval:
     warning says so.
 
     Args:
-        value: a string, a `datetime.datetime`, or a pair of these or None.
+        value: a string, a `datetime.datetime`, a `datetime.date` (that day), a `numpy.datetime64` (UTC, as it has no
+            zone; in units of days, months or years all of it), or a pair of these or None.
 
     Raises:
         TypeError: if it is none of these.
@@ -95,8 +98,12 @@ def _period(end: Any) -> tuple[datetime, datetime]:
     """Return the first and the last moment of what one end of an interval names."""
     if isinstance(end, datetime):
         return (_in_utc(end, str(end)),) * 2
+    if isinstance(end, date):
+        end = end.isoformat()
+    elif isinstance(end, np.datetime64):
+        end = _text_of(end)
     if not isinstance(end, str):
-        raise TypeError(f"datetime must be a string or a datetime.datetime, got {type(end).__name__} {end!r}")
+        raise TypeError(f"datetime must be a string, a datetime or a date, got {type(end).__name__} {end!r}")
     text = end.strip()
     found = _MOMENT.fullmatch(text)
     if found is None or (found["time"] is None and (found["fraction"] or found["zone"])):
@@ -111,6 +118,15 @@ def _period(end: Any) -> tuple[datetime, datetime]:
         return first, _last_of(first, bool(found["month"]), bool(found["day"]))
     moment = _in_utc(moment, text)  # to the microsecond: digits beyond the sixth are left out
     return (moment + _TICK if (found["fraction"] or "")[6:].strip("0") else moment), moment
+
+
+def _text_of(moment: np.datetime64) -> str:
+    """Return a moment of numpy in the grammar of STAC."""
+    unit, _ = np.datetime_data(moment)
+    if unit in ("W", "h", "m"):  # ISO 8601 has days, and times to the second
+        moment = moment.astype("datetime64[D]" if unit == "W" else "datetime64[s]")
+    text = str(moment)
+    return f"{text}Z" if "T" in text and not np.isnat(moment) else text
 
 
 def _last_of(first: datetime, has_month: bool, has_day: bool) -> datetime:

@@ -269,7 +269,7 @@ class Archive:
         radius: int | None = None,
         *,
         bbox: Sequence[float] | None = None,
-        datetime: "str | dt.datetime | tuple[Any, Any] | None" = None,
+        datetime: "str | dt.date | np.datetime64 | tuple[Any, Any] | None" = None,
         where: str | None = None,
         ids: Sequence[str] | Sequence[int] | NDArray[Any] | None = None,
         filter: Any = None,
@@ -288,8 +288,9 @@ class Archive:
             radius: return instead every row within this Hamming distance.
             bbox: west, south, east, north in WGS84 degrees; items whose box touches it. West greater than east
                 crosses the antimeridian. Items without a footprint do not qualify.
-            datetime: a moment or interval in the grammar of STAC, "2023-01-01/..", "2023-06"; see
-                `rshash.archive.interval.parse_interval`. Without a zone it is UTC. Items without one do not qualify.
+            datetime: a moment or interval in the grammar of STAC, "2023-01-01/..", "2023-06"; or datetimes, dates,
+                datetime64; see `rshash.archive.interval.parse_interval`. Without a zone it is UTC. Items without one
+                do not qualify.
             where: an SQL expression over the columns of the items, "cloud_cover < 10 AND caption ILIKE '%ship%'",
                 as DuckDB understands it; one row at a time, no subqueries, no files. See `rshash.archive.where`.
             ids: only these rows.
@@ -333,7 +334,7 @@ class Archive:
         radius: int,
         *,
         bbox: Sequence[float] | None = None,
-        datetime: "str | dt.datetime | tuple[Any, Any] | None" = None,
+        datetime: "str | dt.date | np.datetime64 | tuple[Any, Any] | None" = None,
         where: str | None = None,
         ids: Sequence[str] | Sequence[int] | NDArray[Any] | None = None,
         plan: str | None = None,
