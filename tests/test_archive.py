@@ -117,6 +117,13 @@ def test_what_is_no_query_is_told_what_is(archive, query, said):
         rshash.open(archive).search(query)
 
 
+@pytest.mark.parametrize("value", [object(), float("nan"), {"b": [Path("x")]}, datetime(2024, 1, 1)])
+def test_provenance_that_is_no_json_is_refused(tmp_path, value):
+    with pytest.raises(TypeError, match="provenance 'a' is no JSON"):
+        create_archive(tmp_path / "a", n_bits=8, provenance={"fine": [1, None], "a": value})
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_lone_id_or_box_is_asked_to_be_a_list(archive):
     opened = rshash.open(archive)
     with pytest.raises(TypeError, match="ids must be a list of ids, got 1: put one id in brackets"):

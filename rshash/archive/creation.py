@@ -1,5 +1,6 @@
 """Creating an archive: a directory with commit 0, which has no rows, and the hasher if there is one."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ def create(
     Raises:
         FileExistsError: if ``path`` exists and ``overwrite`` is false, or it is no archive.
         BlockingIOError: if another process is writing the archive to replace.
+        TypeError: if a value of ``provenance`` is no JSON.
         ValueError: if an argument is unknown, or neither n_bits nor a hasher is given.
     """
     target = Path(path)
@@ -64,6 +66,7 @@ def create(
     if n_bits is None:
         raise ValueError("give n_bits, the width of the codes, or the hasher that makes them")
     code_bytes(n_bits)
+    _check_json(provenance or {})
     with (
         write_lock(target) if target.exists() else nullcontext(),
         write_atomically(target, replaces=MANIFEST) as folder,
@@ -73,6 +76,17 @@ def create(
         Draft(folder, 0).commit(
             Manifest(0, kind, int(n_bits), id_type, standard_columns(id_type), (), entry, dict(provenance or {}))
         )
+
+
+def _check_json(provenance: Mapping[str, Any]) -> None:
+    """Refuse what JSON would not give back."""
+    for name, value in provenance.items():
+        try:
+            if not isinstance(name, str):
+                raise TypeError("its name is no string")
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"provenance {name!r} is no JSON: {error}") from None
 
 
 def _load(hasher: Any) -> Any:

@@ -102,7 +102,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "provenance": dict(manifest.provenance),
         "sha256": "0" * 64,
     }
-    text = json.dumps(fields, indent=1, ensure_ascii=False, default=str).encode() + b"\n"
+    text = json.dumps(fields, indent=1, ensure_ascii=False).encode() + b"\n"
     return _sealed(text)
 
 
