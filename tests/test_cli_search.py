@@ -107,6 +107,8 @@ WRONG = [
     (("--datetime", "soon"), "datetime 'soon' cannot be read"),
     (("--shortlist", "3"), "give it with rerank and k"),
     (("--format", "parquet"), "--format parquet writes a file: give its name with -o"),
+    (("-o", "hits.xlsx"), "-o hits.xlsx ends in .xlsx, which says no format"),
+    (("-o", "hits.geojson", "--json"), "--json and -o hits.geojson say different things"),
     (("--format", "csv", "--json"), "--json and --format csv were both given"),
     (("--ids", "none.txt"), "none.txt"),
 ]

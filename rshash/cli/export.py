@@ -8,6 +8,8 @@ import click
 from rshash.cli import choosing, opening, options
 from rshash.export.run import SYSTEMS, export
 
+PARQUET_ENDINGS = (".parquet", ".geoparquet")
+
 
 @click.command()
 @click.argument("archive", type=options.PATH)
@@ -35,6 +37,11 @@ def command(
       rshash export my.rshash --to parquet -o june.parquet --datetime 2023-06 --where "cloud_cover < 10"
       rshash export my.rshash --to pgvector -o sql/ && cd sql && psql -d mydb -f load.sql -f query.sql
     """
+    if system == "parquet" and output.suffix.lower() not in PARQUET_ENDINGS:
+        raise click.UsageError(
+            f"--to parquet writes one file, which programs know by its name: end -o {output} in "
+            f"{' or '.join(PARQUET_ENDINGS)}"
+        )
     with opening.open_to_read(archive, damaged) as opened:
         done = export(opened, system, output, overwrite=overwrite, **choice.conditions(opened))
     if as_json:
