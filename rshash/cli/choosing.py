@@ -27,7 +27,7 @@ class Choice:
         """
         lines = list(words)
         if self.ids_file is not None:
-            lines += [line.rstrip("\r\n") for line in self.ids_file if line.strip()]
+            lines += [line.strip() for line in self.ids_file if line.strip()]
         ids = _ids(archive, lines) if words or self.ids_file is not None else None
         return {"bbox": self.bbox, "datetime": self.datetime, "where": self.where, "ids": ids}
 
@@ -55,7 +55,7 @@ def choice(command: Callable[..., Any]) -> Callable[..., Any]:
             "--ids",
             "ids_file",
             type=click.File(encoding="utf-8"),
-            help="Only the ids in this file, one a line; - is stdin.",
+            help="Only the ids in this file, one a line, spaces around them left out; - is stdin.",
         ),
         click.option("--where", help='Items this SQL expression over their columns is true of: "cloud_cover < 10".'),
         click.option(

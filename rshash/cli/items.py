@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from rshash.archive import formats
+from rshash.archive.interval import format_moment
 from rshash.archive.reader import Archive
 from rshash.archive.selection import select_rows
 from rshash.cli import choosing, forms, opening, options
@@ -71,5 +72,5 @@ def _write(archive: Archive, items: list[dict[str, Any]], form: str, output: Pat
 
 def _line(item: dict[str, Any]) -> str:
     """Return an item as a line for people."""
-    about = [str(item[name]) for name in ("datetime",) if name in item] + [formats.caption_of(item)]
+    about = [format_moment(item["datetime"]) if "datetime" in item else "", formats.caption_of(item)]
     return "  ".join([str(item["id"]), *(part for part in about if part)])
