@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,17 @@ def test_a_table_gives_places_and_times_that_filters_understand(trained, images,
     duckdb.execute(f"COPY (SELECT * REPLACE (5 AS cloud_cover) FROM '{table}') TO '{tmp_path}/new.parquet'")
     (tmp_path / "new.parquet").rename(table)
     assert counts(facts(*words)) == (0, 0, 4, 0, 0)
+
+
+def test_what_is_gone_from_the_folder_stays_and_is_counted(trained, images, tmp_path):
+    shutil.copytree(images, tmp_path / "images")
+    words = "--hasher", trained / "a.hasher", "--images", tmp_path / "images", "-o", tmp_path / "a.rshash"
+    assert facts(*words)["others"] == 0
+    for path in sorted((tmp_path / "images").iterdir())[:3]:
+        path.unlink()
+    said = run(*words)
+    assert said.exit_code == 0, said.output
+    assert "images at 32 bits, 3 of them of other sources or gone from this one" in said.output
 
 
 def test_times_without_a_zone_are_counted_at_the_end(trained, images, tmp_path):

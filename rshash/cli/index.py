@@ -68,9 +68,10 @@ def command(
     """Encode images, captions or chips of scenes into an archive: codes, items and the hasher in one directory.
 
     Run it again, and only what is new or has changed (size or time of its file, then its content; or what is said of
-    it) is added. A run that was interrupted or killed goes on where it last saved. Memory stays flat however much there
-    is. Bad inputs are named on stderr and in --report; they stop nothing unless --strict. Times without a zone, of a
-    table or a TIFF, are taken as UTC; how many there were is said at the end.
+    it) is added. What is no longer there stays in the archive until rshash delete; how many items of the archive a run
+    did not meet is said at its end. A run that was interrupted or killed goes on where it last saved. Memory stays flat
+    however much there is. Bad inputs are named on stderr and in --report; they stop nothing unless --strict. Times
+    without a zone, of a table or a TIFF, are taken as UTC; how many there were is said at the end.
 
     \b
     Examples:
@@ -143,4 +144,5 @@ def _tell(done: "IngestReport", about: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(done.to_json() | about, indent=2, ensure_ascii=False))
     else:
-        click.echo(f"{done.summary()}\n{done.archive}: {done.rows:,} {about['kind']} at {about['n_bits']} bits")
+        others = f", {done.others:,} of them of other sources or gone from this one" if done.others else ""
+        click.echo(f"{done.summary()}\n{done.archive}: {done.rows:,} {about['kind']} at {about['n_bits']} bits{others}")

@@ -48,6 +48,11 @@ class IngestReport:
         """Rows that went through the encoder."""
         return self.added + self.replaced
 
+    @property
+    def others(self) -> int:
+        """Rows of the archive that this run did not meet: of other sources, gone from this one, or bad by now."""
+        return max(self.rows - self.encoded - self.described - self.unchanged, 0)
+
     def summary(self) -> str:
         """Say it in one line."""
         counts = [f"{self.added:,} added", f"{self.replaced:,} replaced"]
@@ -62,7 +67,7 @@ class IngestReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return asdict(self)
+        return asdict(self) | {"others": self.others}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON.
