@@ -21,6 +21,7 @@ from rshash.archive.geometry import wkb_to_geojson
 from rshash.archive.lock import write_lock
 from rshash.archive.manifest import read_manifest
 from rshash.archive.reader import Archive, create_archive, open_archive
+from rshash.export.run import export
 
 pytest.importorskip("duckdb")
 
@@ -446,10 +447,39 @@ def test_a_column_keeps_its_type_and_integers_become_floats(tmp_path):
     opened.append(some_codes(1), [{"id": "a", "cloud": 2.5, "band": 3}])
     opened.append(some_codes(1), [{"id": "b", "cloud": 3}])
     assert opened.items(["b"]) == [{"id": "b", "cloud": 3.0}]
-    with pytest.raises(ValueError, match="column band holds DOUBLE, in this archive it is BIGINT"):
-        opened.append(some_codes(1), [{"id": "c", "band": 3.5}])
     with pytest.raises(ValueError, match="column cloud holds VARCHAR"):
         opened.append(some_codes(1), [{"id": "c", "cloud": "3"}])
+
+
+def test_a_column_of_integers_takes_floats_and_becomes_one(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64)
+    opened.append(some_codes(2), [{"id": "a", "band": 3}, {"id": "b"}])
+    opened.append(some_codes(1), {"id": ["c"], "band": np.array([3.5])})
+    expected = [{"id": "a", "band": 3.0}, {"id": "b"}, {"id": "c", "band": 3.5}]
+    for again in (opened, rshash.open(tmp_path / "a")):
+        assert again.columns["band"] == "DOUBLE"
+        assert again.items(["a", "b", "c"]) == expected
+        assert isinstance(again.items(["a"])[0]["band"], float)
+        assert again.search(some_codes(1), where="band / 2 = 1.5").ids.tolist() == [["a"]]
+        assert again.verify().ok
+    hits = opened.search(some_codes(1), k=3)
+    hits.to_parquet(tmp_path / "hits.parquet")
+    export(opened, "parquet", tmp_path / "all.parquet")
+    assert opened.compact()
+    assert opened.items(["a", "b", "c"]) == expected
+    assert opened.verify().ok
+
+
+def test_integers_that_floats_would_round_are_refused(tmp_path):
+    opened = create_archive(tmp_path / "a", n_bits=64, id_type="integer")
+    opened.append(some_codes(1), [{"id": 2**60, "band": -(2**53) - 1, "cloud": 0.5}])
+    with pytest.raises(ValueError, match=r"column band would hold -9007199254740993 among numbers with fractions"):
+        opened.append(some_codes(1), [{"id": 2, "band": 3.5}])
+    with pytest.raises(ValueError, match=r"column cloud would hold 9007199254740993 among"):
+        opened.append(some_codes(1), [{"id": 3, "cloud": 2**53 + 1}])
+    assert opened.columns["band"] == "BIGINT"
+    opened.append(some_codes(1), [{"id": 4, "cloud": 2**53}])
+    assert len(opened) == 2
 
 
 def test_columns_with_any_name_and_nested_values(tmp_path):

@@ -141,9 +141,11 @@ def items_of(
         local -= segment.first_row
         with reading([segment]):
             table = items_table(segment.items_path)
-            here = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
+            here = {row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
             mine = [name for name in names if name in here]
-            selected = ", ".join(name_of(name) + ("::TIMESTAMP" if name in zoned else "") for name in mine)
+            casts = dict.fromkeys(zoned, "::TIMESTAMP")
+            casts |= {name: "::DOUBLE" for name in mine if (here[name], columns[name]) == ("BIGINT", "DOUBLE")}
+            selected = ", ".join(name_of(name) + casts.get(name, "") for name in mine)
             connection.register("wanted", {"wanted_row": local})
             try:
                 cells = connection.execute(

@@ -19,6 +19,7 @@ from rshash.archive.manifest import Manifest
 from rshash.archive.parquet import bounds_of, to_moments, write_items
 from rshash.archive.places import span_of, write_places
 from rshash.archive.store import Draft, sweep
+from rshash.archive.widening import widen
 from rshash.codes import Codes
 from rshash.names import unknown_name
 
@@ -41,7 +42,8 @@ def append(archive: "Archive", codes: Any, items: Any, relaxed: Any = None, *, o
             relation. ``id`` is required. ``geometry`` is WKB, GeoJSON or points (n, 2); ``bbox`` is xmin, ymin, xmax,
             ymax; both in WGS84 degrees. ``datetime`` is ISO 8601, a datetime or datetime64; a time without a zone is
             taken as UTC, and a warning says so, but for datetime64, which never has one. A date is its midnight.
-            ``source`` and ``caption`` are strings. Any further columns are kept.
+            ``source`` and ``caption`` are strings. Any further columns are kept; each has one type in an archive, but
+            a column of integers becomes one of floats when floats come.
         relaxed: (n, n_bits) relaxed codes to keep as float16 for re-ranking; None if the archive keeps none.
         on_duplicate: what to do with an id that is there already: "refuse" the whole call, "replace" the old row, or
             "skip" the new one.
@@ -171,6 +173,7 @@ def _write_segment(
     if moments is not None:
         moments = to_moments(archive.connection, moments, columns["id"])
         columns, moments = columns | {"datetime": moments}, moments.view(np.int64)
+    known = widen(archive, columns)
     span = None if moments is None else span_of(moments)
     entry = SegmentEntry(draft.name, len(codes), len(codes), {}, bounds_of(boxes), span)
 
@@ -190,7 +193,7 @@ def _write_segment(
 
     with ThreadPoolExecutor(1) as beside:
         arrays = beside.submit(write_arrays)
-        types = write_items(draft.path(entry.items), columns, archive.columns, archive.connection)
+        types = write_items(draft.path(entry.items), columns, known, archive.connection)
         files = draft.sealed(entry.items) | arrays.result()
     return types, replace(entry, files=files)
 
