@@ -31,8 +31,8 @@ class Objective(nn.Module):
         super().__init__()
         self.pairs = pairs
         self._steps = options if isinstance(options, Options) else None
-        hidden, n_components = (self._steps.hidden, self._steps.components) if self._steps else (0, 0)
-        self.image_head = HashHead(pairs.images[0].shape[1], n_bits, hidden, n_components)
+        hidden = self._steps.hidden if self._steps else 0
+        self.image_head = HashHead(pairs.images[0].shape[1], n_bits, hidden)
         self.caption_head = HashHead(pairs.captions[0].shape[1], n_bits, hidden)
         self.image_head.standardise(pairs.images[0])
         self.caption_head.standardise(pairs.captions[0])

@@ -23,6 +23,8 @@ class DataOptions:
             cost n passes of the image encoder whenever images are encoded.
         view_seed: of the random views; apart from the training seed, so that cached features serve every training.
         captions: "one" trains on one caption of each image, drawn once; "any" draws one of its captions at each step.
+        components: how many principal directions of the training images' features a method sees, where they have more;
+            0 for the features themselves. Fewer make a step cheaper; the hasher that comes out reads whole features.
     """
 
     image_views: tuple[str, ...] = ("original",)
@@ -30,6 +32,7 @@ class DataOptions:
     encoded_views: tuple[str, ...] = ("original",)
     view_seed: int = number(0, least=0)
     captions: Literal["one", "any"] = "one"
+    components: int = number(0, least=0)
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,6 @@ class Options(DataOptions):
         epochs: passes over the training images.
         batch_size: image-caption pairs of a step; a smaller data set is one batch.
         hidden: width of the hidden layer of both hash heads; 0 leaves it out, and the heads are linear.
-        components: how many principal directions of the training images' features the image head reads while it is
-            trained, where the features are wider; 0 for the features themselves. Fewer make a step cheaper; the hasher
-            that comes out reads features all the same.
         learning_rate: of the hash heads, at the start.
         weight_decay: L2 decay of the hash heads (Adam's, not AdamW's).
         keep: which weights are returned: those of the "last" epoch, or of the "best" on validation.
@@ -51,7 +51,6 @@ class Options(DataOptions):
     epochs: int = number(100, least=1)
     batch_size: int = number(256, least=2)
     hidden: int = number(4096, least=0)
-    components: int = number(0, least=0)
     learning_rate: float = number(1e-4, above=0)
     weight_decay: float = number(5e-4, least=0)
     keep: Literal["last", "best"] = "last"

@@ -14,8 +14,6 @@ class HashHead(nn.Module):
         dim: width of the features.
         n_bits: width of the codes.
         hidden: width of the hidden layer; 0 for a linear head, Linear - tanh.
-        n_components: how many principal directions of the features the first layer reads while it is trained, 0 for the
-            features themselves. Steps then cost a fraction; `folded` gives the head that reads features again.
 
     >>> head = HashHead(dim=3, n_bits=8, hidden=16).eval()
     >>> head(torch.zeros(5, 3)).shape
@@ -25,28 +23,24 @@ class HashHead(nn.Module):
     mean: Tensor
     deviation: Tensor
     rotation: Tensor | None
-    components: Tensor | None
 
-    def __init__(self, dim: int, n_bits: int, hidden: int = 4096, n_components: int = 0) -> None:
+    def __init__(self, dim: int, n_bits: int, hidden: int = 4096) -> None:
         super().__init__()
-        n_components = n_components if n_components < dim else 0
         self.dim = dim
         self.n_bits = n_bits
         self.hidden = hidden
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self.register_buffer("rotation", None)
-        self.register_buffer("components", torch.zeros(dim, n_components) if n_components else None)
-        width = n_components or dim
         self.layers = (
-            nn.Sequential(nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
+            nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
             if hidden
-            else nn.Sequential(nn.Linear(width, n_bits))
+            else nn.Sequential(nn.Linear(dim, n_bits))
         )
 
     @torch.no_grad()
     def standardise(self, features: Tensor) -> None:
-        """Take mean, deviation and principal directions from (N, dim) training features.
+        """Take mean and deviation from (N, dim) training features.
 
         Raises:
             ValueError: if the features are all equal.
@@ -56,14 +50,6 @@ class HashHead(nn.Module):
             raise ValueError("the training features are all equal; check the images or captions and their encoder")
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
-        if self.components is not None:
-            centred = (features - features.mean(dim=0)) / self.deviation
-            variances, directions = torch.linalg.eigh((centred.T @ centred / len(centred)).double())  # ascending
-            kept = slice(-self.components.shape[1], None)
-            variances, directions = variances[kept].flip(0), directions[:, kept].flip(1)
-            seen = variances > 1e-6 * variances[0]  # where training rows do not vary, weights would stay as drawn
-            scale = variances[seen].mean().sqrt()  # what the first layer reads has size 1
-            self.components.copy_(directions * seen / scale)
 
     def rotate(self, rotation: Tensor) -> None:
         """Turn the relaxed codes by an orthogonal matrix (n_bits, n_bits), scaled so that they stay within (-1, 1).
@@ -75,8 +61,7 @@ class HashHead(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
-        standard = (features - self.mean) / self.deviation
-        embedded: Tensor = self.layers[:-1](standard if self.components is None else standard @ self.components)
+        embedded: Tensor = self.layers[:-1]((features - self.mean) / self.deviation)
         return embedded
 
     def relax(self, embedded: Tensor, sharpness: float = 1.0) -> Tensor:
@@ -87,15 +72,3 @@ class HashHead(nn.Module):
     def forward(self, features: Tensor, sharpness: float = 1.0) -> Tensor:
         """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1)."""
         return self.relax(self.embed(features), sharpness)
-
-    def folded(self) -> "HashHead":
-        """Return the same function as a head without principal directions: they become part of its first layer."""
-        if self.components is None:
-            return self
-        head = HashHead(self.dim, self.n_bits, self.hidden).to(self.mean.device)
-        weights = dict(self.state_dict())
-        components = weights.pop("components")
-        if self.rotation is not None:
-            head.rotate(self.rotation)  # of the right shape, replaced by the next line
-        head.load_state_dict({**weights, "layers.0.weight": weights["layers.0.weight"] @ components.T})
-        return head.train(self.training)

@@ -26,6 +26,7 @@ from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher, check_views
+from rshash.models.projection import Projection
 from rshash.names import unknown_name
 from rshash.training.checkpoint import BEST, State
 from rshash.training.checks import check_supervision, split_rows
@@ -38,7 +39,7 @@ def train(
     *,
     method: str = "consensus",
     n_bits: int = 64,
-    image_encoder: str = "efficientnet-lite0",
+    image_encoder: str = "efficientnet-lite0-levels",
     caption_encoder: str = "minilm",
     seed: int = 0,
     epochs: int | None = None,
@@ -130,6 +131,10 @@ def train(
     loaded = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
     kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
     features = _encode_views(dataset, *loaded, chosen, kept, progress)
+    projection = None
+    if 0 < chosen.components < features.images[0].shape[1]:
+        projection = Projection.fit(features.images[0][train_rows], chosen.components)
+        features = features.projected(projection)
     pairs = features.rows(train_rows, trusted, device)
     with torch.random.fork_rng(devices=[torch.device(device)] if torch.device(device).type == "cuda" else []):
         torch.manual_seed(int(np.random.default_rng([seed, 0]).integers(2**63)))
@@ -158,8 +163,10 @@ def train(
                 head.load_state_dict(weights)
         epoch, metrics = (state.best_epoch, state.best_validation) if best else (state.epoch, state.validation)
         record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
-        plain = heads[0].folded(), heads[1].folded()
-        return CrossModalHasher(*plain, image_encoder, caption_encoder, record, device, chosen.encoded_views)
+        image_head = heads[0] if projection is None else projection.unfold(heads[0])
+        return CrossModalHasher(
+            image_head, heads[1], image_encoder, caption_encoder, record, device, chosen.encoded_views
+        )
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
     folder = None if checkpoints is None else Path(checkpoints)
@@ -200,6 +207,15 @@ class _Features:
     one_caption: NDArray[np.int64]
     any_caption: bool
     labels: NDArray[np.int64] | None
+
+    def projected(self, projection: Projection) -> "_Features":
+        """Return the same with the images' features projected."""
+        views: dict[int, NDArray[np.float32]] = {}
+        for view in (*self.images, *self.encoded):
+            if id(view) not in views:  # a view that is both trained on and encoded
+                views[id(view)] = projection(view)
+        images, encoded = ([views[id(view)] for view in part] for part in (self.images, self.encoded))
+        return dataclasses.replace(self, images=images, encoded=encoded)
 
     def rows(self, rows: NDArray[np.int64], trusted: NDArray[np.bool_] | None, device: str) -> TrainingPairs:
         """Gather the images of the given rows with all their captions."""
