@@ -124,7 +124,7 @@ def find_wrong_pairs(
     *,
     truth: NDArray[np.bool_] | None = None,
     n_bits: int = 64,
-    image_encoder: str = "efficientnet-lite0",
+    image_encoder: str = "efficientnet-lite0-levels",
     caption_encoder: str = "minilm",
     seed: int = 0,
     cache: "FeatureCache | str | os.PathLike[str] | None" = None,

@@ -48,7 +48,7 @@ EXIT_FAILED = 1
 @click.option("--table", "table_path", type=options.OUTPUT_FILE, help="Write the table to this Markdown file, too.")
 @click.option("--plots", type=options.OUTPUT, help="Folder for pictures: mAP against bits and noise, P@k, PR.")
 @click.option("--update", "pages", type=options.PATH, multiple=True, help="Fill the markers of this page; repeatable.")
-@click.option("--image-encoder", default="efficientnet-lite0", show_default=True, help="As in rshash train.")
+@click.option("--image-encoder", default="efficientnet-lite0-levels", show_default=True, help="As in rshash train.")
 @click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")
 @click.option(
     "--validation",

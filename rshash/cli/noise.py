@@ -22,7 +22,7 @@ from rshash.files import write_atomically
     "found (AUC).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training, and of --corrupt.")
-@click.option("--image-encoder", default="efficientnet-lite0", show_default=True, help="As in rshash train.")
+@click.option("--image-encoder", default="efficientnet-lite0-levels", show_default=True, help="As in rshash train.")
 @click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")
 @options.cache
 @options.device

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=int, help="Images a step.  [default: the method's]")
 @click.option(
     "--image-encoder",
-    default="efficientnet-lite0",
+    default="efficientnet-lite0-levels",
     show_default=True,
     help="efficientnet-lite0 or efficientnet-lite0-levels (pretrained), or small-cnn (needs no weights).",
 )

@@ -78,7 +78,7 @@ DMFH = Method(
     supervision="labels",
     departures=(
         "Reconstructed from the abstract; the weights of the terms are ours.",
-        "Scales of the image are those that its encoder gives: four with efficientnet-lite0-levels, one by default.",
+        "Scales of the image are those that its encoder gives: seven with efficientnet-lite0-levels, the default.",
         "Redundancy is removed from the bits, not from the features.",
     ),
 )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from rshash.extras import require
 from rshash.models.encoders import check_captions, stack_images
@@ -15,7 +16,7 @@ from rshash.models.folded import FoldedNetwork
 _IMAGES_AT_ONCE = 32
 _IMAGES_AT_ONCE_ON_CPU = 2  # their maps fit its caches
 _CAPTIONS_AT_ONCE = 64
-_LEVELS = (2, 4, 10)  # the last blocks at 1/4, 1/8 and 1/16 of the side of the picture
+_LEVELS = {2: 24, 4: 40, 7: 80, 10: 112, 14: 192, 15: 320}  # last block of a stage → its channels
 
 
 class EfficientNetLite0:
@@ -53,21 +54,20 @@ class EfficientNetLite0:
 
 
 class EfficientNetLite0Levels(EfficientNetLite0):
-    """The same network read at four scales: 24, 40 and 112 pooled features on the way, and its last 1280.
+    """The same network read at seven levels: the pooled output of six stages and the 1280 features at its end.
 
-    Low levels tell texture and small objects, high ones the scene: multi-scale features as the method DMFH asks for.
-    Each level is brought to a root mean square of 1 for each image, so that none outweighs the others.
+    Low levels tell texture and small objects, high ones the scene. Seen from above they tell more than they do of
+    ImageNet's photographs, and reading them costs nothing. Each level is brought to length 1 for each image, so that
+    narrow ones count as much as the wide one at the end.
     """
 
     name = "efficientnet-lite0-levels"
-    preprocessing = f"{EfficientNetLite0.preprocessing}, levels of root mean square 1"
-    dim = 24 + 40 + 112 + EfficientNetLite0.dim
+    preprocessing = f"{EfficientNetLite0.preprocessing}, seven levels of length 1"
+    dim = sum(_LEVELS.values()) + EfficientNetLite0.dim
 
     def _pool(self, inputs: Tensor) -> Tensor:
-        levels = self._network.levels(inputs, _LEVELS)
-        return torch.cat(
-            [level / level.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6) for level in levels], dim=1
-        )
+        levels = self._network.levels(inputs, tuple(_LEVELS))
+        return torch.cat([functional.normalize(level, dim=1) for level in levels], dim=1)
 
 
 class MiniLM:

@@ -37,7 +37,7 @@ class Settings:
         device: torch device.
     """
 
-    image_encoder: str = "efficientnet-lite0"
+    image_encoder: str = "efficientnet-lite0-levels"
     caption_encoder: str = "minilm"
     validation: float = 0.0
     device: str = "cpu"
