@@ -194,6 +194,14 @@ def test_published_figures_name_their_source_and_stay_in_range():
     assert len(set(keys)) == len(keys)
 
 
+def test_runs_on_features_of_two_encoders_never_share_a_row():
+    runs = [record(Run("ucm", "duch", 64), mAP=score) for score in (0.5, 0.9)]
+    runs[0]["settings"] = {"image_encoder": Settings.image_encoder, "caption_encoder": "b"}
+    rows = [line.split(" | ")[4:7] for line in markdown(runs, ["mAP"]).splitlines() if " duch" in line]
+    assert [row[0] for row in rows[-2:]] == ["duch", "duch, a"]
+    assert [row[2] for row in rows[-2:]] == ["1", "1"]
+
+
 def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
     folder, _ = comparison
     records = read_folder(folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from rshash.methods import METHODS
+from rshash.protocol.perform import Settings
 from rshash.protocol.published import OTHER_FEATURES, Published, published
 from rshash.protocol.record import MEAN_RECALL, Record, check_metrics, main_ranking, run_of, score
 
@@ -42,7 +43,8 @@ class Row:
         split: "duch 42", "duch, other seeds" or "official".
         noise: probability of a wrong caption.
         n_bits: width of the codes.
-        label: method, variant and whether it is ranked by floats.
+        label: method, variant, whether it is ranked by floats, and the image encoder where there are several and it
+            is not the default.
         method: key of `METHODS`.
         variant: empty for the method's defaults.
         ranking: "hamming" or "cosine".
@@ -81,14 +83,16 @@ def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
         floats: also make a row of the same heads ranked by cosine, before signs are taken.
     """
     rows: dict[tuple[object, ...], Row] = {}
+    several = len({record["settings"]["image_encoder"] for record in records}) > 1
     for record in records:
         run = run_of(record)
         split = run.split
         if split == "duch":
             split += f" {PAPER_SEED}" if run.split_seed == PAPER_SEED else ", other seeds"
-        own = main_ranking(run)
+        own, encoder = main_ranking(run), record["settings"]["image_encoder"]
+        features = f", {encoder}" if several and encoder != Settings.image_encoder else ""
         for ranking in dict.fromkeys([own, *(["cosine"] if floats else [])]):
-            label = run.label if ranking == "hamming" else f"{run.label}, float"
+            label = run.label + ("" if ranking == "hamming" else ", float") + features
             key = (run.data, split, run.noise, run.n_bits, label)
             row = rows.setdefault(key, Row(*key, method=run.method, variant=run.variant, ranking=ranking))
             row.records.append(record)
