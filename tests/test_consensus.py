@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from rshash.losses.contrastive import info_nce, soft_info_nce
+from rshash.methods import mixture
 from rshash.methods.consensus import Consensus, ConsensusOptions
 from rshash.methods.mixture import clean_probabilities, matching_losses
 from rshash.methods.pairs import TrainingPairs
@@ -169,9 +170,25 @@ def test_learning_brings_pairs_of_one_kind_together():
 def test_matching_losses_are_cross_entropies_over_all_pairs(n):
     generator = torch.Generator().manual_seed(n)
     images, captions = torch.nn.functional.normalize(torch.randn(2, n, 4, generator=generator), dim=2)
-    logits, partners = images @ captions.T / 0.2, torch.arange(n)
-    both = [torch.nn.functional.cross_entropy(z, partners, reduction="none") for z in (logits, logits.T)]
-    torch.testing.assert_close(matching_losses(images, captions, 0.2), (both[0] + both[1]) / 2)
+    logits, partners = images @ captions.T / 0.2, torch.randperm(n, generator=generator)
+    found = matching_losses(images, captions, 0.2, partners)
+    for losses, columns in zip(found, (torch.arange(n), partners), strict=True):
+        rows = torch.nn.functional.cross_entropy(logits, columns, reduction="none")
+        across = torch.nn.functional.cross_entropy(logits.T, columns.argsort(), reduction="none")[columns]
+        torch.testing.assert_close(losses, (rows + across) / 2)
+
+
+def test_matching_losses_beyond_the_references_are_among_evenly_spaced_ones_and_the_partner(monkeypatch):
+    monkeypatch.setattr(mixture, "REFERENCES", 3)
+    generator = torch.Generator().manual_seed(0)
+    images, captions = torch.nn.functional.normalize(torch.randn(2, 9, 4, generator=generator), dim=2)
+    logits, others = images @ captions.T / 0.2, {0, 4, 8}
+    losses, _ = matching_losses(images, captions, 0.2, torch.arange(9))
+    for row in range(9):
+        among = sorted(others | {row})
+        both = logits[row, among], logits[among, row]
+        expected = sum(torch.logsumexp(values, 0) - logits[row, row] for values in both) / 2
+        torch.testing.assert_close(losses[row], expected)
 
 
 def test_belief_falls_with_the_loss_and_needs_losses_like_those_of_shuffled_pairs():

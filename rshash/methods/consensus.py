@@ -136,9 +136,10 @@ class Consensus(Objective):
         options = self.options
         if options.belief and options.first_look <= epoch < options.first_look + options.looks:
             images, captions = self._encode_all()
-            shuffled = captions[torch.randperm(len(captions), device=captions.device)]
-            self.pair_losses += matching_losses(images, captions, options.belief_temperature)
-            self.shuffled_losses += matching_losses(images, shuffled, options.belief_temperature)
+            shuffled = torch.randperm(len(captions), device=captions.device)
+            looks = matching_losses(images, captions, options.belief_temperature, shuffled)
+            self.pair_losses += looks[0]
+            self.shuffled_losses += looks[1]
             right = clean_probabilities(self.pair_losses.cpu().numpy(), self.shuffled_losses.cpu().numpy())
             self.belief.copy_(torch.from_numpy(right))
 

@@ -17,31 +17,41 @@ WAY_TO_SHUFFLED = 0.4
 _AT_ONCE = 1024
 
 
-def matching_losses(images: Tensor, captions: Tensor, temperature: float) -> Tensor:
+def matching_losses(images: Tensor, captions: Tensor, temperature: float, shuffled: Tensor) -> tuple[Tensor, Tensor]:
     """Cross entropy of finding the partner of each pair among all pairs, the mean of both directions.
 
     Args:
         images: (N, n_bits) codes of length 1.
         captions: (N, n_bits) codes of length 1.
         temperature: above 0; lower than in training, so that a partner must be near to be found.
+        shuffled: (N,) caption of another pair for each image.
 
     Returns:
-        (N,) losses. Beyond `REFERENCES` pairs the negatives are evenly spaced ones.
+        (N,) losses of the pairs, and (N,) of the images with the captions of others, among the same. Beyond
+        `REFERENCES` pairs a partner is told apart from evenly spaced ones.
 
-    >>> matching_losses(torch.eye(2), torch.eye(2), temperature=1.0)      # -log(e / (e + 1))
-    tensor([0.3133, 0.3133])
+    >>> matching_losses(torch.eye(2), torch.eye(2), temperature=1.0, shuffled=torch.tensor([1, 0]))
+    (tensor([0.3133, 0.3133]), tensor([1.3133, 1.3133]))
     """
-    n = len(images)
-    others = torch.arange(n) if n <= REFERENCES else torch.linspace(0, n - 1, REFERENCES).long()
-    own = (images * captions).sum(dim=1) / temperature  # (N,)
-    total = torch.zeros_like(own)
-    for queries, database in ((images, captions[others]), (captions, images[others])):
-        for start in range(0, n, _AT_ONCE):
-            rows = slice(start, start + _AT_ONCE)
-            logits = queries[rows] @ database.T / temperature
-            logits[torch.arange(start, start + len(logits))[:, None] == others] = float("-inf")  # counted below
-            total[rows] += torch.logaddexp(logits.logsumexp(dim=1), own[rows]) - own[rows]
-    return total / 2
+    n, device = len(images), images.device
+    rows = torch.arange(n, device=device)
+    others = rows if n <= REFERENCES else torch.linspace(0, n - 1, REFERENCES, device=device).long()
+    counted = torch.zeros(n, dtype=torch.bool, device=device).index_fill(0, others, True)
+    of_images, of_captions = (
+        torch.cat(
+            [(part @ database[others].T / temperature).logsumexp(dim=1) for part in torch.split(queries, _AT_ONCE)]
+        )
+        for queries, database in ((images, captions), (captions, images))
+    )  # (N,) each: the logarithm of the sum over the others
+
+    def losses(partners: Tensor) -> Tensor:
+        own = (images * captions[partners]).sum(dim=1) / temperature
+        total = torch.zeros_like(own)
+        for sums, known in ((of_images, counted[partners]), (of_captions[partners], counted)):
+            total += torch.where(known, sums, torch.logaddexp(sums, own)) - own
+        return total / 2
+
+    return losses(rows), losses(shuffled)
 
 
 def clean_probabilities(losses: NDArray[np.floating], shuffled: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -41,11 +41,11 @@ class Projection:
         """
         mean = features.mean(axis=0)
         centred = torch.from_numpy(features - mean)
-        variances, directions = torch.linalg.eigh((centred.T @ centred / len(centred)).double())  # ascending
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
         variances, directions = variances.flip(0)[:n_components], directions.flip(1)[:, :n_components]
         if not variances[0] > 0:
             raise ValueError("the training features are all equal; check the images and their encoder")
-        return cls(mean, directions[:, variances > 1e-6 * variances[0]].float().numpy())
+        return cls(mean, directions[:, variances > 1e-5 * variances[0]].numpy())
 
     def __call__(self, features: Features) -> Features:
         """Map (N, dim) features to (N, n_components) float32."""
