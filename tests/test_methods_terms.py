@@ -107,6 +107,34 @@ def test_target_of_dgcpn_is_the_loop_over_neighbours():
     torch.testing.assert_close(objective.target(batch), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_terms_of_dgcpn_are_the_loops():
+    objective = made("dgcpn", intra_weight=0.5, coherence_weight=2.0, half_binary=False)
+    generator = torch.Generator().manual_seed(1)
+    image, caption, target = (torch.rand(4, n, generator=generator) - 0.5 for n in (8, 8, 4))
+    sides = {"I": image, "T": caption}
+    of = {
+        a + b: torch.tensor([[cosine(sides[a][i], sides[b][j]) for j in range(4)] for i in range(4)])
+        for a in "IT"
+        for b in "IT"
+    }
+
+    def mean_error(name, wanted, counted=lambda i, j: True):
+        errors = [float(of[name][i, j] - wanted[i, j]) ** 2 for i in range(4) for j in range(4) if counted(i, j)]
+        return sum(errors) / 16
+
+    from_target = {name: mean_error(name, target, lambda i, j: i != j) for name in of}
+    agreements = [("IT", "II"), ("IT", "TT"), ("II", "TT"), ("IT", "TI")]
+    expected = {
+        "inter": from_target["IT"],
+        "image": 0.5 * from_target["II"],
+        "caption": 0.5 * from_target["TT"],
+        "pair": sum(float(of["IT"][i, i] - 1.5) ** 2 for i in range(4)) / 4,
+        "coherence": 2 * sum(mean_error(name, of[other]) for name, other in agreements),
+    }
+    terms = {name: float(value) for name, value in objective.compare(image, caption, target).items()}
+    assert terms == pytest.approx(expected, rel=1e-5)
+
+
 def test_codes_of_djsrh_sharpen_with_the_square_root_of_the_epoch():
     objective = made("djsrh")
     objective.start_epoch(8)

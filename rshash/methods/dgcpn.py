@@ -105,7 +105,7 @@ class Dgcpn(SimilarityMatching):
             "image": options.intra_weight * error(of_images * others, target * others),
             "caption": options.intra_weight * error(of_captions * others, target * others),
             "pair": ((across.diagonal() - options.pair_cosine) ** 2).mean(),
-            "coherence": options.coherence_weight * (agreement + error(across, of_images.T)),
+            "coherence": options.coherence_weight * (agreement + error(across, across.T)),
         }
 
 
