@@ -343,10 +343,19 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained):
     words = f"compare --data {scenes}/captions.json {scenes}/images --method duch --bits 8 --seed 0 -o {tmp_path}/runs"
     words += " --image-encoder small-cnn --caption-encoder bag-of-words --option epochs=1 --option hidden=16"
     words += f" --cache {trained}/cache --variant quick"
+    official = CaptionDataset("one", scenes.ids, scenes.captions, labels=[0] * 60, classes=["a"], splits=scenes.splits)
     first = CliRunner().invoke(main, words.split())
     assert first.exit_code == 0, first.output
     assert "[1/1] " in first.stderr
     again = CliRunner().invoke(main, words.split())
+    with pytest.raises(ValueError, match="has one class only; a wrong caption must come from another"):
+        check_data([Run("one", "duch", 8, noise=0.5, split="official")], {"one": official})
+    check_data([Run("one", "duch", 8, split="official")], {"one": official})
+    with pytest.raises(ValueError, match="batch_size is 31, more than the 30 images of scenes to train on"):
+        check_data([Run("scenes", "duch", 8, options={"batch_size": 31})], {"scenes": scenes})
+    with pytest.raises(ValueError, match='keep="best" needs a validation part'):
+        check_data([Run("scenes", "duch", 8, options={"keep": "best"})], {"scenes": scenes})
+    check_data([Run("scenes", "duch", 8, options={"keep": "best", "batch_size": 24})], {"scenes": scenes}, 0.2)
     assert "1 of 1 runs are finished already" in again.stderr
     assert "[1/1] " not in again.stderr
     shown = f"compare --report -o {tmp_path}/runs --metric mAP@5 --table {tmp_path}/table.md".split()

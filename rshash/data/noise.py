@@ -56,7 +56,7 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
         bare = dataset.ids[[not own for own in dataset.captions].index(True)]
         raise ValueError(f"{bare} has no caption; corrupt a subset of images that have one")
     groups = _groups(dataset)
-    if len(dataset) and groups.min() == groups.max():
+    if share and len(dataset) and groups.min() == groups.max():
         what = "class" if dataset.labels is not None else "set of captions"
         raise ValueError(f"{dataset.name} has one {what} only; a wrong caption must come from another")
     order, chances, picks = np.random.default_rng(seed).random((3, len(dataset)))

@@ -8,10 +8,12 @@ from typing import Any
 
 from rshash.codes import code_bytes
 from rshash.data.dataset import CaptionDataset
+from rshash.data.noise import corrupt_pairs
 from rshash.data.splits import Split, duch_split, official_split
 from rshash.methods import METHODS
 from rshash.methods.options import parse_options
 from rshash.names import unknown_name
+from rshash.training.checks import check_supervision, split_rows
 
 SPLITS = ("duch", "official")
 
@@ -110,11 +112,17 @@ def grid(
     ]
 
 
-def check_data(runs: Sequence[Run], datasets: Mapping[str, CaptionDataset]) -> None:
-    """Say before any training which run its data set cannot serve.
+def check_data(runs: Sequence[Run], datasets: Mapping[str, CaptionDataset], validation: float = 0.0) -> None:
+    """Say before any features are computed which run its data set cannot serve.
+
+    Args:
+        runs: to be done.
+        datasets: name → data set.
+        validation: share of the training images that is held out.
 
     Raises:
-        ValueError: if classes are needed and missing, or all images of a data set are of one class.
+        ValueError: if classes are needed and missing, all images are of one class, a batch is larger than the images to
+            train on, or as `rshash.train` refuses its data.
     """
     for run in runs:
         dataset, method = datasets[run.data], METHODS[run.method]
@@ -127,7 +135,17 @@ def check_data(runs: Sequence[Run], datasets: Mapping[str, CaptionDataset]) -> N
                 raise ValueError(f"{what} needs class labels, {run.data} has none: leave it out, or name the classes")
             if len(set(dataset.labels.tolist())) < 2:
                 raise ValueError(f"{what} needs at least two classes, all images of {run.data} are of one")
-        halves(dataset, run)
+        training = dataset.subset(halves(dataset, run).train)
+        clean = corrupt_pairs(training, run.noise, seed=run.seed).clean
+        rows, _ = split_rows(training, validation, run.seed)
+        check_supervision(method.supervision, training, rows, clean if "clean subset" in method.supervision else None)
+        if run.options.get("batch_size", 0) > len(rows):
+            raise ValueError(
+                f"batch_size is {run.options['batch_size']}, more than the {len(rows)} images of {run.data} to train "
+                "on; give fewer, or leave it out for one batch of all"
+            )
+        if run.options.get("keep") == "best" and validation == 0:
+            raise ValueError('keep="best" needs a validation part; give validation above 0')
 
 
 def halves(dataset: CaptionDataset, run: Run) -> Split:

@@ -8,6 +8,7 @@ from statistics import fmean
 from rshash.data.dataset import CaptionDataset
 from rshash.models.cache import FeatureCache
 from rshash.protocol.perform import Settings, cache_features, perform
+from rshash.models.device import check_device
 from rshash.protocol.plan import Run, check_data
 from rshash.protocol.record import Record, find_record, score, write_record
 
@@ -40,9 +41,11 @@ def compare(
         The records of all runs that succeeded, old and new, and title → reason of those that failed.
 
     Raises:
-        ValueError: if a data set cannot serve a run, or a record of other settings is in the way; before any training.
+        ValueError: if a data set cannot serve a run, the device cannot be used, or a record of other settings is in the
+            way; before any training.
     """
-    check_data(runs, datasets)
+    check_device(settings.device)
+    check_data(runs, datasets, settings.validation)
     recorded = {run.title: settings.recorded(run, datasets[run.data]) for run in runs}
     records = {run.title: find_record(folder, run, recorded[run.title]) for run in runs}
     missing = [run for run in runs if records[run.title] is None]
