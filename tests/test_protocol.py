@@ -373,3 +373,10 @@ def test_the_command_refuses_wrong_names_before_it_reads_images(tmp_path):
     result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 2
     assert "unknown method 'duhc'; did you mean 'duch'" in result.stderr
+    for part in ("run", "settings", "scores", "seconds"):
+        for damage in ({}, {part: None}, {part: {"x": 1}}):
+            whole = record(Run("ucm", "duch", 64))
+            del whole[part]
+            (tmp_path / "b.json").write_text(json.dumps(whole | damage))
+            with pytest.raises(ValueError, match=r"b\.json is damaged: parts of the record are missing; remove it"):
+                read_folder(tmp_path)

@@ -64,7 +64,7 @@ def read_record(path: Path) -> Record:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no record, or of another version.
+        ValueError: if it is no record, is damaged, or is of another version.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -76,6 +76,8 @@ def read_record(path: Path) -> Record:
         raise ValueError(
             f"{path} has format version {record.get('format_version')!r}, this rshash reads {FORMAT_VERSION}"
         )
+    if not _is_whole(record):
+        raise ValueError(f"{path} is damaged: parts of the record are missing; remove it, and the run is done again")
     return record
 
 
@@ -121,6 +123,16 @@ def score(record: Record, direction: str, metric: str, ranking: str | None = Non
     parts = [score(record, way, recall, ranking) for way in ("i2t", "t2i") for recall in RECALLS]
     known = [part for part in parts if part is not None]
     return sum(known) / len(parts) if len(known) == len(parts) and record["run"]["split"] == "official" else None
+
+
+def _is_whole(record: Record) -> bool:
+    """Say whether a record has the parts that tables are made of."""
+    try:
+        run, settings, seconds = run_of(record), record["settings"], record["seconds"]
+        parts = run.title, settings["image_encoder"], settings["caption_encoder"], seconds["train"]
+        return None not in parts and all(isinstance(ways, dict) for ways in record["scores"].values())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
