@@ -203,6 +203,33 @@ def test_runs_on_features_of_two_encoders_never_share_a_row():
 
 
 def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
+@pytest.mark.parametrize(
+    ("settings", "different"),
+    [
+        ({"caption_encoder": "c"}, "caption_encoder"),
+        ({"fingerprint": "other"}, "fingerprint"),
+        ({"all_options": {"epochs": 3}}, "epochs"),
+    ],
+)
+def test_runs_that_differ_in_more_than_seeds_never_share_a_row(settings, different):
+    first, second, wide = (record(Run("ucm", "duch", *at), mAP=0.5) for at in ((64, 0, 0), (64, 0, 1), (32, 0, 1)))
+    for changed in (second, wide):
+        changed["settings"] = {**first["settings"], **settings}
+    assert len(rows_of([first, wide])) == 2
+    with pytest.raises(ValueError, match=rf"seed 0 and .*seed 1 differ in more than seeds \({different}\)"):
+        rows_of([first, second])
+    first["settings"]["device"], second["settings"] = "cuda", {**first["settings"], "device": "cpu"}
+    assert len(rows_of([first, second])) == 1
+
+
+def test_other_settings_of_a_row_are_refused_before_any_training(comparison, scenes, monkeypatch):
+    folder, _ = comparison
+    monkeypatch.setattr(runner, "perform", lambda *_: pytest.fail("was trained"))
+    runs = grid(["scenes-0"], ["duch"], bits=[8], seeds=[7], variant="quick", options=QUICK | {"epochs": 3})
+    with pytest.raises(ValueError, match=r"differ in more than seeds \(epochs\)"):
+        compare(runs, {"scenes-0": scenes}, folder, SETTINGS, FeatureCache(folder / "cache"))
+
+
     folder, _ = comparison
     records = read_folder(folder)
     duch, official, notes = markdown(records, floats=True).split("\n\n")

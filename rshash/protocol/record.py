@@ -97,6 +97,29 @@ def read_folder(folder: Path, wanted: Callable[[Run], bool] = lambda run: True) 
     return records
 
 
+def check_alike(records: Sequence[Record]) -> None:
+    """Refuse runs that would share a row of a table and differ in more than their seeds.
+
+    Args:
+        records: whole ones, or the run and the settings of runs that are still to be done.
+
+    Raises:
+        ValueError: naming two of them and what differs.
+    """
+    first: dict[tuple[object, ...], tuple[Run, dict[str, Any]]] = {}
+    for record in records:
+        run, settings = run_of(record), {**record["settings"], **record["settings"].get("all_options", {})}
+        row = run.data, run.label, run.n_bits, run.noise, run.split, settings["image_encoder"]
+        other, there = first.setdefault(row, (run, settings))
+        shared = {*settings, *there} - {"device", "all_options"}
+        different = sorted(key for key in shared if settings.get(key) != there.get(key))
+        if different:
+            raise ValueError(
+                f"{other.title} and {run.title} differ in more than seeds ({', '.join(different)}), so they "
+                "must not share a row: choose another variant or another folder for one of them"
+            )
+
+
 def run_of(record: Record) -> Run:
     """Return the run that a record is of."""
     return Run(**record["run"])

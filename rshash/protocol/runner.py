@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from rshash.models.cache import FeatureCache
 from rshash.protocol.perform import Settings, cache_features, perform
 from rshash.models.device import check_device
 from rshash.protocol.plan import Run, check_data
-from rshash.protocol.record import Record, find_record, score, write_record
+from rshash.protocol.record import Record, check_alike, find_record, read_record, score, write_record
 
 
 def compare(
@@ -48,6 +49,8 @@ def compare(
     check_data(runs, datasets, settings.validation)
     recorded = {run.title: settings.recorded(run, datasets[run.data]) for run in runs}
     records = {run.title: find_record(folder, run, recorded[run.title]) for run in runs}
+    planned: list[Record] = [{"run": asdict(run), "settings": recorded[run.title]} for run in runs]
+    check_alike([*map(read_record, sorted(folder.glob("*.json"))), *planned])
     missing = [run for run in runs if records[run.title] is None]
     if len(missing) < len(runs):
         tell(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")

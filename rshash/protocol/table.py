@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from rshash.methods import METHODS
 from rshash.protocol.perform import Settings
 from rshash.protocol.published import OTHER_FEATURES, Published, published
-from rshash.protocol.record import MEAN_RECALL, Record, check_metrics, main_ranking, run_of, score
+from rshash.protocol.record import MEAN_RECALL, Record, check_alike, check_metrics, main_ranking, run_of, score
 
 PAPER_SEED = 42
 """Split seed of the papers' code, on which methods were tuned; runs of all other seeds share a row."""
@@ -81,7 +81,11 @@ def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
     Args:
         records: of a comparison.
         floats: also make a row of the same heads ranked by cosine, before signs are taken.
+
+    Raises:
+        ValueError: if the runs of a row differ in more than their seeds.
     """
+    check_alike(records)
     rows: dict[tuple[object, ...], Row] = {}
     several = len({record["settings"]["image_encoder"] for record in records}) > 1
     for record in records:
