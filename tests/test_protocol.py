@@ -142,10 +142,11 @@ def test_the_official_split_gives_mean_recall_over_both_directions(comparison):
     assert official["captions"] == "all"
 
 
-def test_a_run_that_fails_is_told_and_the_others_go_on(scenes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fault", [ValueError, RuntimeError, MemoryError])
+def test_a_run_that_fails_is_told_and_the_others_go_on(fault, scenes, tmp_path, monkeypatch):
     def perform(run, *_):
         if run.seed == 0:
-            raise ValueError("it diverged")
+            raise fault("it diverged")
         return record(run) | {"settings": SETTINGS.recorded(run, scenes)}
 
     monkeypatch.setattr(runner, "perform", perform)
@@ -202,7 +203,6 @@ def test_runs_on_features_of_two_encoders_never_share_a_row():
     assert [row[2] for row in rows[-2:]] == ["1", "1"]
 
 
-def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
 @pytest.mark.parametrize(
     ("settings", "different"),
     [
@@ -230,6 +230,7 @@ def test_other_settings_of_a_row_are_refused_before_any_training(comparison, sce
         compare(runs, {"scenes-0": scenes}, folder, SETTINGS, FeatureCache(folder / "cache"))
 
 
+def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
     folder, _ = comparison
     records = read_folder(folder)
     duch, official, notes = markdown(records, floats=True).split("\n\n")
@@ -342,10 +343,19 @@ def test_data_that_cannot_serve_a_run_is_refused_before_any_training(scenes):
     with pytest.raises(ValueError, match=r"relevance by class \(split 'duch'\) needs class labels, bare has none"):
         check_data([Run("bare", "duch", 8)], {"bare": bare})
     one = CaptionDataset("one", scenes.ids, scenes.captions, labels=[0] * 60, classes=["a"])
+    official = CaptionDataset("one", scenes.ids, scenes.captions, labels=[0] * 60, classes=["a"], splits=scenes.splits)
     with pytest.raises(ValueError, match="needs at least two classes, all images of one are of one"):
         check_data([Run("one", "duch", 8)], {"one": one})
     with pytest.raises(ValueError, match="marks no image"):
         check_data([Run("bare", "duch", 8, split="official")], {"bare": bare})
+    with pytest.raises(ValueError, match="has one class only; a wrong caption must come from another"):
+        check_data([Run("one", "duch", 8, noise=0.5, split="official")], {"one": official})
+    check_data([Run("one", "duch", 8, split="official")], {"one": official})
+    with pytest.raises(ValueError, match="batch_size is 31, more than the 30 images of scenes to train on"):
+        check_data([Run("scenes", "duch", 8, options={"batch_size": 31})], {"scenes": scenes})
+    with pytest.raises(ValueError, match='keep="best" needs a validation part'):
+        check_data([Run("scenes", "duch", 8, options={"keep": "best"})], {"scenes": scenes})
+    check_data([Run("scenes", "duch", 8, options={"keep": "best", "batch_size": 24})], {"scenes": scenes}, 0.2)
     with pytest.raises(ValueError, match="at least 10 images"):
         check_data([Run("few", "duch", 8)], {"few": scenes.subset([0, 1, 2])})
 
@@ -363,6 +373,13 @@ def test_damaged_and_foreign_records_are_named(tmp_path):
     (tmp_path / "b.json").write_text(json.dumps(record(Run("ucm", "duch", 64)) | {"format_version": 9}))
     with pytest.raises(ValueError, match="format version 9, this rshash reads 1"):
         read_folder(tmp_path)
+    for part in ("run", "settings", "scores", "seconds"):
+        for damage in ({}, {part: None}, {part: {"x": 1}}):
+            whole = record(Run("ucm", "duch", 64))
+            del whole[part]
+            (tmp_path / "b.json").write_text(json.dumps(whole | damage))
+            with pytest.raises(ValueError, match=r"b\.json is damaged: parts of the record are missing; remove it"):
+                read_folder(tmp_path)
 
 
 def test_the_command_trains_once_and_reports_again(tmp_path, trained):
@@ -370,19 +387,10 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained):
     words = f"compare --data {scenes}/captions.json {scenes}/images --method duch --bits 8 --seed 0 -o {tmp_path}/runs"
     words += " --image-encoder small-cnn --caption-encoder bag-of-words --option epochs=1 --option hidden=16"
     words += f" --cache {trained}/cache --variant quick"
-    official = CaptionDataset("one", scenes.ids, scenes.captions, labels=[0] * 60, classes=["a"], splits=scenes.splits)
     first = CliRunner().invoke(main, words.split())
     assert first.exit_code == 0, first.output
     assert "[1/1] " in first.stderr
     again = CliRunner().invoke(main, words.split())
-    with pytest.raises(ValueError, match="has one class only; a wrong caption must come from another"):
-        check_data([Run("one", "duch", 8, noise=0.5, split="official")], {"one": official})
-    check_data([Run("one", "duch", 8, split="official")], {"one": official})
-    with pytest.raises(ValueError, match="batch_size is 31, more than the 30 images of scenes to train on"):
-        check_data([Run("scenes", "duch", 8, options={"batch_size": 31})], {"scenes": scenes})
-    with pytest.raises(ValueError, match='keep="best" needs a validation part'):
-        check_data([Run("scenes", "duch", 8, options={"keep": "best"})], {"scenes": scenes})
-    check_data([Run("scenes", "duch", 8, options={"keep": "best", "batch_size": 24})], {"scenes": scenes}, 0.2)
     assert "1 of 1 runs are finished already" in again.stderr
     assert "[1/1] " not in again.stderr
     shown = f"compare --report -o {tmp_path}/runs --metric mAP@5 --table {tmp_path}/table.md".split()
@@ -395,15 +403,21 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained):
     assert "holds no record of such a run" in wrong.stderr
 
 
+def test_the_command_tells_why_no_run_succeeded(tmp_path, trained):
+    scenes = trained / "scenes"
+    words = f"compare --data {scenes}/captions.json {scenes}/images --method cca-itq --seed 0 -o {tmp_path}/runs -q"
+    words += f" --image-encoder small-cnn --caption-encoder bag-of-words --cache {trained}/cache"
+    result = CliRunner().invoke(main, [*words.split(), "--bits", "4000"])
+    assert result.exit_code == 1
+    assert "seed 0: CCA of these features and 80 pairs has" in result.stderr
+    assert "holds no record" not in result.stderr
+    result = CliRunner().invoke(main, [*words.split(), "--device", "nonsense"])
+    assert result.exit_code == 2
+    assert "device 'nonsense' cannot be used here" in result.stderr
+
+
 def test_the_command_refuses_wrong_names_before_it_reads_images(tmp_path):
     words = f"compare --data {tmp_path}/no.json {tmp_path} --method duhc -o {tmp_path}/runs"
     result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 2
     assert "unknown method 'duhc'; did you mean 'duch'" in result.stderr
-    for part in ("run", "settings", "scores", "seconds"):
-        for damage in ({}, {part: None}, {part: {"x": 1}}):
-            whole = record(Run("ucm", "duch", 64))
-            del whole[part]
-            (tmp_path / "b.json").write_text(json.dumps(whole | damage))
-            with pytest.raises(ValueError, match=r"b\.json is damaged: parts of the record are missing; remove it"):
-                read_folder(tmp_path)

@@ -153,6 +153,10 @@ def command(
             cache_folder,
             quiet,
         )
+        for title, reason in failures.items():
+            click.echo(f"failed: {title}: {reason}", err=True)
+        if failures and not any(folder.glob("*.json")):
+            raise click.exceptions.Exit(EXIT_FAILED)
         records = read_folder(folder)
     table = markdown(records, metrics, floats=floats)
     if table_path is not None:
@@ -165,8 +169,6 @@ def command(
         update_page(page, records, metrics)
     click.echo(json.dumps(records, indent=2) if as_json else table)
     if failures:
-        for title, reason in failures.items():
-            click.echo(f"failed: {title}: {reason}", err=True)
         raise click.exceptions.Exit(EXIT_FAILED)
 
 

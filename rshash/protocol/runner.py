@@ -8,8 +8,8 @@ from statistics import fmean
 
 from rshash.data.dataset import CaptionDataset
 from rshash.models.cache import FeatureCache
-from rshash.protocol.perform import Settings, cache_features, perform
 from rshash.models.device import check_device
+from rshash.protocol.perform import Settings, cache_features, perform
 from rshash.protocol.plan import Run, check_data
 from rshash.protocol.record import Record, check_alike, find_record, read_record, score, write_record
 
@@ -63,9 +63,9 @@ def compare(
         if record is None:
             try:
                 record = perform(run, datasets[run.data], settings, cache)
-            except ValueError as error:
-                failures[run.title] = str(error)
-                tell(f"[{number}/{len(missing)}] {run.title}: failed, {error}")
+            except (ValueError, RuntimeError, MemoryError) as error:  # torch: no memory left, no solution
+                failures[run.title] = str(error) or type(error).__name__
+                tell(f"[{number}/{len(missing)}] {run.title}: failed, {failures[run.title]}")
                 continue
             write_record(folder, record)
         records[run.title] = record
