@@ -42,8 +42,8 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
         clean: part that is never touched, 0..1.
 
     Raises:
-        ValueError: if a share is outside 0..1, an image has no caption, or every image has one class (or, without
-            classes, the same captions).
+        ValueError: if a share is outside 0..1, an image has no caption, or ``share`` is above 0 and every image has one
+            class (or, without classes, the same captions).
 
     >>> data = CaptionDataset("two", ["a.tif", "b.tif"], [("a plane",), ("a ship",)], labels=np.array([0, 1]))
     >>> corrupt_pairs(data, 1.0, clean=0.5).dataset.captions
