@@ -67,10 +67,10 @@ class Row:
         return METHODS[self.method].supervision if self.method in METHODS else "unknown"
 
     def figure(self, direction: str, metric: str) -> tuple[float, float | None] | None:
-        """Return mean and sample standard deviation (None of a single run) over the runs, or None without figures."""
+        """Return mean and sample standard deviation (None of a single run), or None where a run lacks the figure."""
         found = [score(record, direction, metric, self.ranking) for record in self.records]
         values = [value for value in found if value is not None]
-        if not values:
+        if not values or len(values) < len(found):
             return None
         return fmean(values), stdev(values) if len(values) > 1 else None
 
