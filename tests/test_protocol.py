@@ -11,7 +11,7 @@ from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import runner
 from rshash.protocol.pages import METHODS_TABLE, TABLE, methods_markdown, update_page
-from rshash.protocol.perform import Settings, perform
+from rshash.protocol.perform import Settings, perform, recorded_radii
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
 from rshash.protocol.published import published
@@ -170,6 +170,21 @@ def test_rows_are_means_and_sample_deviations_over_seeds():
     (row,) = rows_of(records)
     assert row.figure("i2t", "mAP@20") == (pytest.approx(0.3), pytest.approx(0.26457513))
     assert "| .300 ± .265 | .300 ± .265 |" in markdown(records, ["mAP@20"])
+
+
+def test_a_figure_that_some_runs_lack_is_no_mean_of_the_others():
+    first, second = (record(Run("ucm", "duch", 64, seed=seed), mAP=0.5) for seed in (0, 1))
+    first["scores"]["hamming"]["i2t"] = {"mAP": 0.5, "P within 2": 0.9}
+    (row,) = rows_of([first, second])
+    assert row.figure("i2t", "P within 2") is None
+    assert row.figure("i2t", "mAP") == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("n_bits", [1, 8, 64, 128, 200, 4096])
+def test_precision_within_small_radii_is_recorded_at_any_width(n_bits):
+    radii = recorded_radii(n_bits)
+    assert set(range(min(5, n_bits) + 1)) <= set(radii) <= set(range(n_bits + 1))
+    assert len(radii) < 80
 
 
 def test_the_papers_split_is_apart_from_all_others():

@@ -25,6 +25,9 @@ DIRECTIONS = ("i2t", "t2i")
 MOST_RADII = 32
 """Radii at which precision and recall are recorded, evenly over all distances."""
 
+SMALL_RADII = range(6)
+"""Radii that are recorded at any width: those of DUCH's "mAP HR 0" to 5, and the field's hash lookup within 2."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -114,7 +117,7 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
             database,
             directions=DIRECTIONS,
             ks=[k for k in CUTS if k <= max(20, len(database))],
-            radii=range(0, run.n_bits + 1, max(1, run.n_bits // MOST_RADII)),
+            radii=recorded_radii(run.n_bits),
             relevance="pair" if official else "class",
             captions="all" if official else "one",
             ranking=ranking,
@@ -149,6 +152,16 @@ def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: Featur
             "platform": platform.platform(),
         },
     }
+
+
+def recorded_radii(n_bits: int) -> list[int]:
+    """Return the radii at which precision and recall are recorded.
+
+    >>> recorded_radii(4), recorded_radii(128)[:9]
+    ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 8, 12, 16])
+    """
+    evenly = range(0, n_bits + 1, max(1, n_bits // MOST_RADII))
+    return sorted({*evenly, *(radius for radius in SMALL_RADII if radius <= n_bits)})
 
 
 def _told_before(training: CaptionDataset, query: CaptionDataset, all_captions: bool) -> float:
