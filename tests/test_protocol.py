@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -6,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from rshash.cli import main
+from rshash.data.captions import read_captions
 from rshash.data.scenes import generate_scenes
+from rshash.data.splits import duch_split
 from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import runner
@@ -97,9 +100,24 @@ def test_a_record_says_how_its_figures_came_about(comparison):
     assert set(noisy["scores"]) == {"hamming", "cosine"}
 
 
+def test_duplicates_across_halves_are_told_before_features_are_computed(trained, tmp_path, monkeypatch):
+    images = tmp_path / "images"
+    shutil.copytree(trained / "scenes" / "images", images)
+    data = read_captions(trained / "scenes" / "captions.json", images)
+    split = duch_split(len(data))
+    for query, twin in ((split.query[0], split.database[3]), (split.query[1], split.train[2])):
+        shutil.copy(images / data.ids[query], images / data.ids[twin])
+    monkeypatch.setattr(runner, "cache_features", lambda *_: pytest.fail("features were computed", pytrace=False))
+    runs = grid([data.name], ["duch"], seeds=[0, 1])
+    with pytest.warns(UserWarning, match="1 query images are in the") as told, pytest.raises(pytest.fail.Exception):
+        compare(runs, {data.name: data}, tmp_path / "runs", SETTINGS, FeatureCache(tmp_path / "cache"))
+    assert [str(warning.message).partition(" under")[0] for warning in told] == [
+        f"scenes, split 42: 1 query images are in the {part}" for part in ("database", "training half")
+    ]
+
+
 def test_a_run_is_the_same_as_training_and_evaluating_by_hand(comparison, scenes):
     import rshash
-    from rshash.data.splits import duch_split
 
     folder, _ = comparison
     found = read_folder(folder, lambda run: (run.n_bits, run.noise, run.seed, run.split) == (16, 0, 1, "duch"))[0]

@@ -1,16 +1,18 @@
 """Runs in, records out: each run once, whatever happens in between."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
 from rshash.data.dataset import CaptionDataset
+from rshash.evaluation.halves import duplicates
 from rshash.models.cache import FeatureCache
 from rshash.models.device import check_device
 from rshash.protocol.perform import Settings, cache_features, perform
-from rshash.protocol.plan import Run, check_data
+from rshash.protocol.plan import Run, check_data, halves
 from rshash.protocol.record import Record, check_alike, find_record, read_record, score, write_record
 
 
@@ -55,6 +57,7 @@ def compare(
     if len(missing) < len(runs):
         tell(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")
     if missing:
+        _warn_of_duplicates(missing, datasets)
         cache_features(missing, dict(datasets), settings, cache, progress)
     failures: dict[str, str] = {}
     clock = Clock([record for record in records.values() if record is not None])
@@ -72,6 +75,21 @@ def compare(
         clock.add(record)
         tell(f"[{number}/{len(missing)}] {run.title}: {_found(record)}; {clock.remaining(missing[number:])}")
     return [record for record in records.values() if record is not None], failures
+
+
+def _warn_of_duplicates(runs: Sequence[Run], datasets: Mapping[str, CaptionDataset]) -> None:
+    """Warn of query images that are in another part of their split under another name, once for each split."""
+    for run in {(run.data, run.split, run.split_seed): run for run in runs}.values():
+        dataset = datasets[run.data]
+        split, name = halves(dataset, run), f"split {run.split_seed}" if run.split == "duch" else "official split"
+        for part, rows in (("database", split.database), ("training half", split.train)):
+            if (found := duplicates(dataset.subset(split.query), dataset.subset(rows))) and found["images"]:
+                one, other = found["examples"][0]
+                warnings.warn(
+                    f"{run.data}, {name}: {found['images']} query images are in the {part} under another name, the first "
+                    f"is {one}, there {other}",
+                    stacklevel=3,
+                )
 
 
 class Clock:
