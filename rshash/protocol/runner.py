@@ -86,8 +86,8 @@ def _warn_of_duplicates(runs: Sequence[Run], datasets: Mapping[str, CaptionDatas
             if (found := duplicates(dataset.subset(split.query), dataset.subset(rows))) and found["images"]:
                 one, other = found["examples"][0]
                 warnings.warn(
-                    f"{run.data}, {name}: {found['images']} query images are in the {part} under another name, the first "
-                    f"is {one}, there {other}",
+                    f"{run.data}, {name}: {found['images']} query images are in the {part} under another name, "
+                    f"the first is {one}, there {other}",
                     stacklevel=3,
                 )
 
