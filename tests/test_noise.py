@@ -174,3 +174,5 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
     assert run([*common, "-o", str(tmp_path / "wrong.txt")]) == 2
     assert "must end in .json or .csv" in capsys.readouterr().err
+    assert run([*common, "--picture", str(tmp_path / "wrong.xyz")]) == 2
+    assert "--picture must end in .png, .jpg or another format of pictures" in capsys.readouterr().err

@@ -54,6 +54,7 @@ def command(
     """
     if source.captions is None or source.images is None:
         raise click.UsageError("noise is found in pairs: give --captions FILE and --images FOLDER")
+    picture_format = None if picture is None else _format_of(picture)
     if output is not None and output.suffix not in (".json", ".csv"):
         raise click.UsageError(f"-o must end in .json or .csv, got {output}")
     from rshash.data.noise import corrupt_pairs
@@ -77,7 +78,7 @@ def command(
         report.save(output)
     if picture is not None:
         with write_atomically(picture) as draft:
-            report.picture(top).save(draft, format=(picture.suffix[1:] or "png").replace("jpg", "jpeg"))
+            report.picture(top).save(draft, format=picture_format)
     first = report.rows()[:top]
     if as_json:
         click.echo(json.dumps({**report.summary(), "ranking": first}, indent=2))
@@ -88,3 +89,13 @@ def command(
         click.echo(f"{facts['wrong']:,} are wrong on purpose; AUC {facts['auc']:.4f}")
     for entry in first:
         click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['captions'][0]}")
+
+
+def _format_of(picture: Path) -> str:
+    """Return Pillow's name of the format that the name of a picture ends in, PNG where it has no suffix."""
+    from PIL import Image
+
+    name = Image.registered_extensions().get(picture.suffix.lower() or ".png")
+    if name not in Image.SAVE:
+        raise click.UsageError(f"--picture must end in .png, .jpg or another format of pictures, got {picture}")
+    return name

@@ -12,6 +12,18 @@ from rshash.files import write_atomically
 IMAGE, CAPTION, STRANGER = "#1b6ca8", "#e08e2b", "#8c8c8c"
 
 
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture that could not be drawn, before any long work.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        ValueError: if its suffix names no format.
+    """
+    formats = require("matplotlib.figure", "bench").Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in formats:
+        raise ValueError(f"{path} names no format of pictures: let it end in .png, .svg or .pdf")
+
+
 def draw(diagnosis: Diagnosis, path: Path, title: str = "") -> None:
     """Draw distances of true and false pairs, the balance and the correlation of bits, and distances of strangers.
 
