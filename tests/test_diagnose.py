@@ -167,3 +167,22 @@ def test_the_command_tells_numbers_and_draws_them(trained, tmp_path):
     found = json.loads(CliRunner().invoke(main, [*words.split(), "--json"]).stdout)
     assert found["images"]["n_codes"] == 64
     assert sum(found["pairs"]["true_at"]) == found["captions"]["n_codes"]
+
+
+def test_the_command_refuses_a_picture_of_no_format_before_it_reads_a_hasher(tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("codes.xyz", "codes"):
+        result = CliRunner().invoke(main, f"diagnose --hasher {tmp_path}/none --picture {tmp_path}/{name}".split())
+        assert result.exit_code == 2
+        assert "names no format of pictures: let it end in .png" in result.stderr
+
+
+def test_the_command_takes_other_images_for_strangers_where_there_is_one_class(trained, tmp_path):
+    content = json.loads((trained / "scenes" / "captions.json").read_text())
+    for image in content["images"]:
+        image |= {"classname": "scene", "classcode": 0}
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    data = f"--captions {tmp_path}/one.json --images {trained}/scenes/images --cache {trained}/cache"
+    result = CliRunner().invoke(main, f"diagnose --hasher {trained}/a.hasher {data} -q --json".split())
+    assert result.exit_code == 0, result.output
+    assert sum(json.loads(result.stdout)["pairs"]["false_at"]) > 100_000

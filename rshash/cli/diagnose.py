@@ -40,7 +40,7 @@ def command(
     """Tell how well a hasher uses its bits, how far apart true and false pairs are, and what to try.
 
     Needs no relevance judgements: an image and its own captions are the true pairs, captions of other classes (or of
-    other images, where there are no classes) the false ones.
+    other images, where there are no classes or one only) the false ones.
 
     \b
     Examples:
@@ -50,12 +50,12 @@ def command(
     import numpy as np
 
     from rshash.diagnosis import advise, diagnose
+    from rshash.diagnosis.picture import check_picture, draw
     from rshash.encoding import caption_codes, image_codes
-    from rshash.extras import require
     from rshash.models.hasher import CrossModalHasher
 
     if picture is not None:
-        require("matplotlib", "bench")
+        check_picture(picture)
     hasher = CrossModalHasher.load(hasher_path, device=device)
     dataset = source.read(progress=not quiet)
     if half != "all":
@@ -66,17 +66,18 @@ def command(
     captions = list(caption_codes(hasher, dataset, cache=cache, progress=not quiet))
     if not images or not captions:
         raise ValueError(f"{dataset.name} has no images or no captions in its {half} half: both are needed")
+    labels = dataset.labels
+    if labels is not None and (labels == labels[0]).all():
+        labels = None  # of one class no image would have strangers
     found = diagnose(
         np.concatenate(images),
         np.concatenate(captions),
         np.repeat(np.arange(len(dataset)), [len(own) for own in dataset.captions]),
         hasher.n_bits,
-        labels=dataset.labels,
+        labels=labels,
     )
     advice = advise(found)
     if picture is not None:
-        from rshash.diagnosis.picture import draw
-
         draw(found, picture, f"{hasher_path.name} on {dataset.name} ({half})")
     if as_json:
         click.echo(json.dumps({**found.to_json(), "advice": advice}, indent=2))
