@@ -172,6 +172,8 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     assert len(found["ranking"]) == 4
     assert len((tmp_path / "wrong.csv").read_text().splitlines()) == 41
     assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
+    assert run([*common, "--quiet", "--corrupt", "1e-9"]) == 0
+    assert "0 are wrong on purpose; no AUC" in capsys.readouterr().out
     assert run([*common, "-o", str(tmp_path / "wrong.txt")]) == 2
     assert "must end in .json or .csv" in capsys.readouterr().err
     assert run([*common, "--picture", str(tmp_path / "wrong.xyz")]) == 2

@@ -86,7 +86,8 @@ def command(
     facts = report.summary()
     click.echo(f"{facts['pairs']:,} pairs, {facts['suspected']:,} more likely wrong than right")
     if truth is not None:
-        click.echo(f"{facts['wrong']:,} are wrong on purpose; AUC {facts['auc']:.4f}")
+        found = "no AUC" if facts["auc"] is None else f"AUC {facts['auc']:.4f}"  # all or none are wrong
+        click.echo(f"{facts['wrong']:,} are wrong on purpose; {found}")
     for entry in first:
         click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['captions'][0]}")
 
