@@ -44,6 +44,16 @@ def test_help_and_version_need_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
+def test_an_unknown_verb_is_refused_with_the_nearest():
+    result = rshash("serach")
+    assert result.exit_code == 2
+    assert "Error: unknown verb 'serach'; did you mean 'search'" in result.stderr
+
+
+def test_noise_is_found_as_a_verb_of_data_too():
+    assert rshash("data noise --help").output.splitlines()[3:] == rshash("noise --help").output.splitlines()[3:]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_speaks_json(verb):
     assert "--json" in rshash(f"{verb} --help").output

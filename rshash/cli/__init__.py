@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 import rshash
+from rshash.names import unknown_name
 
 VERBS = {
     "demo": "the main job end to end on embedded data: train, encode, index, search",
@@ -51,6 +52,15 @@ class _Verbs(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(VERBS)
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[:2] == ["data", "noise"]:  # as one may look for it
+            args = args[1:]
+        if args[0] not in VERBS:
+            raise unknown_name("verb", args[0], VERBS)
+        return super().resolve_command(context, args)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
