@@ -50,6 +50,11 @@ class NoiseReport:
         return np.argsort(-self.losses, kind="stable")
 
     @property
+    def suspected(self) -> NDArray[np.bool_]:
+        """Which pairs are more likely wrong than right, (N,)."""
+        return self.probabilities > 0.5
+
+    @property
     def auc(self) -> float | None:
         """Probability that a wrong pair stands before a right one; None without the truth, or with one kind only."""
         if self.truth is None or self.truth.all() or not self.truth.any():
@@ -62,7 +67,7 @@ class NoiseReport:
             "data": self.dataset.name,
             "pairs": len(self.dataset),
             "expected_wrong": round(float(self.probabilities.sum()), 1),
-            "suspected": int((self.probabilities > 0.5).sum()),
+            "suspected": int(self.suspected.sum()),
         }
         if self.truth is not None:
             facts |= {"wrong": int(self.truth.sum()), "auc": self.auc}
@@ -97,6 +102,32 @@ class NoiseReport:
             else:
                 text = json.dumps({**self.summary(), "ranking": self.rows()}, indent=2)
                 draft.write_text(text + "\n", encoding="utf-8")
+
+    def save_cleaned(self, captions: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+        """Write a caption file without the suspected pairs, and without those that were left out of the data set.
+
+        Args:
+            captions: the Karpathy-style file that the data set was read from; its other rows stay as they are.
+            path: where to write.
+
+        Raises:
+            OSError: if the one cannot be read or the other not be written.
+            ValueError: if no pair would be left.
+        """
+        kept = {name for name, wrong in zip(self.dataset.ids, self.suspected, strict=True) if not wrong}
+        with open(captions, encoding="utf-8-sig") as file:
+            content = json.load(file)
+        rows = []
+        for row in content["images"]:
+            name = row.get("filename") if isinstance(row, dict) else None
+            if isinstance(name, str) and name in kept:
+                kept.remove(name)  # a second row of that name was left out
+                rows.append(row)
+        if not rows:
+            raise ValueError(f"all {len(self.dataset)} pairs of {self.dataset.name} are suspected: nothing is left")
+        content["images"] = rows
+        with write_atomically(path) as draft:
+            draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     def picture(self, n: int = 24, columns: int = 6) -> "Image":
         """Draw the ``n`` most suspicious pairs with their first captions; red frames are wrong where that is known.

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rshash.cli import run
+from rshash.data.captions import read_captions
 from rshash.data.dataset import CaptionDataset
 from rshash.data.noise import corrupt_pairs
 from rshash.noise import NoiseReport, find_wrong_pairs
@@ -126,6 +128,23 @@ def test_reports_are_saved_as_json_and_as_a_table(tmp_path):
     assert table[0]["caption"] == report.dataset.captions[1][0]
 
 
+def test_a_caption_file_is_cleaned_of_suspected_pairs(tmp_path):
+    report = made_report()
+    source, cleaned = tmp_path / "captions.json", tmp_path / "cleaned.json"
+    rows = [
+        {"filename": name, "sentences": [{"raw": own[0], "sentid": 7}], "imgid": number}
+        for number, (name, own) in enumerate(zip(report.dataset.ids, report.dataset.captions, strict=True))
+    ]
+    faulty = [{"filename": ["x"]}, 3, {"filename": "not-judged", "sentences": []}, {**rows[0], "imgid": 9}]
+    source.write_text(json.dumps({"dataset": "made", "images": [*rows, *faulty]}))
+    report.save_cleaned(source, cleaned)
+    assert json.loads(cleaned.read_text()) == {"dataset": "made", "images": [rows[0], rows[2], rows[4]]}
+    assert read_captions(cleaned).ids == tuple(report.dataset.ids[row] for row in (0, 2, 4))
+    hopeless = NoiseReport(report.dataset, report.losses, np.ones(6))
+    with pytest.raises(ValueError, match="all 6 pairs of toy are suspected: nothing is left"):
+        hopeless.save_cleaned(source, tmp_path / "none.json")
+
+
 def test_the_most_suspicious_pairs_are_drawn_with_what_is_known_of_them():
     picture = made_report(np.arange(6) < 2).picture(n=5, columns=3)
     assert picture.size[0] > picture.size[1] > 168
@@ -163,6 +182,9 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     common = ["noise", "--captions", str(scenes / "captions.json"), "--images", str(scenes / "images")]
     common += ["--image-encoder", "small-cnn", "--caption-encoder", "bag-of-words"]
     common += ["--cache", str(scenes.parent / "cache")]
+    assert run([*common, "--quiet", "--cleaned", str(tmp_path / "cleaned.json")]) == 0
+    n_suspected = int(re.search(r"(\d+) more likely wrong", capsys.readouterr().out)[1])
+    assert len(read_captions(tmp_path / "cleaned.json")) == 40 - n_suspected
     outputs = ["-o", str(tmp_path / "wrong.csv"), "--picture", str(tmp_path / "wrong.png"), "--top", "4"]
     capsys.readouterr()
     assert run([*common, "--quiet", "--corrupt", "0.5", "--json", *outputs]) == 0
@@ -178,3 +200,5 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     assert "must end in .json or .csv" in capsys.readouterr().err
     assert run([*common, "--picture", str(tmp_path / "wrong.xyz")]) == 2
     assert "--picture must end in .png, .jpg or another format of pictures" in capsys.readouterr().err
+    assert run([*common, "--corrupt", "0.5", "--cleaned", str(tmp_path / "none.json")]) == 2
+    assert "--corrupt makes some wrong: give one of them" in capsys.readouterr().err

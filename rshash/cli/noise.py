@@ -12,6 +12,11 @@ from rshash.files import write_atomically
 @click.command()
 @options.data
 @click.option("-o", "--output", type=options.OUTPUT_FILE, help="Write the whole ranking, as .json or .csv.")
+@click.option(
+    "--cleaned",
+    type=options.OUTPUT_FILE,
+    help="Write the caption file without the pairs that are more likely wrong than right, to train on.",
+)
 @click.option("--picture", type=options.OUTPUT_FILE, help="Draw the most suspicious pairs, for example wrong.png.")
 @click.option("--top", type=click.IntRange(min=1), default=24, show_default=True, help="Pairs to print and to draw.")
 @click.option(
@@ -31,6 +36,7 @@ from rshash.files import write_atomically
 def command(
     source: options.DataSource,
     output: Path | None,
+    cleaned: Path | None,
     picture: Path | None,
     top: int,
     corrupt: float,
@@ -44,17 +50,20 @@ def command(
 ) -> None:
     """Rank pairs of image and captions by the probability that they are mismatched, to clean a data set.
 
-    Needs no labels, no clean examples and no share of wrong pairs. Remove what it finds, or leave it: rshash train
-    doubts the same pairs by itself.
+    Needs no labels, no clean examples and no share of wrong pairs. Remove what it finds (--cleaned), or leave it:
+    rshash train doubts the same pairs by itself.
 
     \b
     Examples:
       rshash noise --captions dataset.json --images images/ -o suspects.csv --picture suspects.png
+      rshash noise --captions dataset.json --images images/ --cleaned cleaned.json
       rshash noise --captions dataset.json --images images/ --corrupt 0.5
     """
     if source.captions is None or source.images is None:
         raise click.UsageError("noise is found in pairs: give --captions FILE and --images FOLDER")
     picture_format = None if picture is None else _format_of(picture)
+    if cleaned is not None and corrupt:
+        raise click.UsageError("--cleaned takes pairs as they are, --corrupt makes some wrong: give one of them")
     if output is not None and output.suffix not in (".json", ".csv"):
         raise click.UsageError(f"-o must end in .json or .csv, got {output}")
     from rshash.data.noise import corrupt_pairs
@@ -76,6 +85,8 @@ def command(
     )
     if output is not None:
         report.save(output)
+    if cleaned is not None:
+        report.save_cleaned(source.captions, cleaned)
     if picture is not None:
         with write_atomically(picture) as draft:
             report.picture(top).save(draft, format=picture_format)
