@@ -50,6 +50,8 @@ def test_constants_are_those_of_the_released_codes():
     assert (ucch.contrast_weight, ucch.temperature, ucch.momentum, ucch.negatives) == (0.7, 0.9, 0.4, 4096)
     assert (chnr.epochs, chnr.clean_epochs, chnr.quantization_weight, chnr.temperature) == (150, 75, 0.001, 1.0)
     assert (cpah.hidden, cpah.batch_size, cpah.epochs) == (512, 64, 80)
+    assert (cpah.class_weight, cpah.consistency_weight, cpah.quantization_weight) == (0.1, 0.1, 1.0)
+    assert (cpah.pairwise_weight, cpah.adversarial_weight) == (1.0, 100.0)
     assert (vse.margin, vse.epochs, vse.learning_rate, vse.lower_after) == (0.2, 30, 2e-4, 15)
 
 
@@ -105,6 +107,18 @@ def test_target_of_dgcpn_is_the_loop_over_neighbours():
             coherence = 2 * 3 * sum(share * graph[j].get(k, 0.0) for k, share in graph[i].items())
             expected[a, b] = 2 * (0.7 * similar[i, j] + 0.3 * coherence) - 1
     torch.testing.assert_close(objective.target(batch), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_adversary_of_cpah_counts_on_average_over_the_batch():
+    twice = made_pairs(n=2 * N)
+    twice.images[0][N:], twice.captions[0][N:] = twice.images[0][:N], twice.captions[0][:N]
+    terms = []
+    for n in (N, 2 * N):
+        objective = made("cpah", twice)
+        batch = objective.pairs.batch(np.arange(n), np.random.default_rng(0))
+        terms.append({name: term.item() for name, term in objective.losses(batch).items()})
+    assert terms[1]["adversarial"] == pytest.approx(terms[0]["adversarial"], rel=1e-3)
+    assert terms[1]["quantization"] == pytest.approx(2 * terms[0]["quantization"], rel=1e-3)
 
 
 def test_terms_of_dgcpn_are_the_loops():

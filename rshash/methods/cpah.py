@@ -3,7 +3,8 @@
 Each modality has a common and a private feature. The common ones of images and captions are to be alike to a
 discriminator (eq. 5, 6), a classifier must tell common from private features of either modality (eq. 7), the common
 ones tell the class (eq. 8) and give the codes, with a pairwise likelihood (eq. 10) and a quantization (eq. 11). The
-equations are known from a public implementation; the weights of the terms are those of its configuration.
+equations and the weights of the terms are those of a public implementation (comrados/cpah): 100 for the adversarial
+one, a mean over the batch, α = 0.1 for both classifications and β = 1 for the quantization, sums over the batch.
 """
 
 from dataclasses import dataclass
@@ -30,10 +31,10 @@ class CpahOptions(Options):
 
     Attributes:
         pairwise_weight: of the likelihood of relevance.
-        quantization_weight: of the quantization.
-        class_weight: of the classification.
-        consistency_weight: of telling common from private features.
-        adversarial_weight: of fooling the discriminator.
+        quantization_weight: β, of the quantization.
+        class_weight: α, of the classification.
+        consistency_weight: α, of telling common from private features.
+        adversarial_weight: of fooling the discriminator, on average over the batch.
         gradient_penalty_weight: of the slope of the discriminator.
         decay: the learning rate is multiplied by this after the first epoch and after every ``decay_every`` more.
         decay_every: epochs.
@@ -45,10 +46,10 @@ class CpahOptions(Options):
     hidden: int = number(512, least=1)
     learning_rate: float = number(1e-4, above=0)
     pairwise_weight: float = number(1.0, least=0)
-    quantization_weight: float = number(0.1, least=0)
-    class_weight: float = number(1.0, least=0)
-    consistency_weight: float = number(1.0, least=0)
-    adversarial_weight: float = number(1.0, least=0)
+    quantization_weight: float = number(1.0, least=0)
+    class_weight: float = number(0.1, least=0)
+    consistency_weight: float = number(0.1, least=0)
+    adversarial_weight: float = number(100.0, least=0)
     gradient_penalty_weight: float = number(10.0, least=0)
     decay: float = number(0.8, above=0)
     decay_every: int = number(50, least=1)
@@ -89,7 +90,7 @@ class Cpah(Objective):
         )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the discriminator, then the five terms, summed over the batch."""
+        """One step of the discriminator, then the five terms: sums over the batch, but for the adversarial mean."""
         options, labels = self.options, labels_of(batch)
         sides = ((self.image_head, batch.images[0]), (self.caption_head, batch.captions[0]))
         image, caption = (head.embed(features) for head, features in sides)  # common features
@@ -113,7 +114,7 @@ class Cpah(Objective):
             "quantization": options.quantization_weight * torch.cat([quantization(c, targets) for c in codes]).sum(),
             "classes": options.class_weight * torch.stack(classes).sum(),
             "consistency": options.consistency_weight * functional.cross_entropy(of_kinds, kinds, reduction="sum"),
-            "adversarial": options.adversarial_weight * generator_loss(self.discriminator(caption)).sum(),
+            "adversarial": options.adversarial_weight * generator_loss(self.discriminator(caption)).mean(),
         }
 
 
@@ -126,8 +127,8 @@ CPAH = Method(
     supervision="labels",
     departures=(
         "Reconstructed from a public implementation; the text of the paper could not be had.",
+        "Targets of the quantization are those of the batch, not of the epoch before.",
         "Common and private features come from two branches instead of one feature and a mask.",
-        "Captions are trained to pass for images; the implementation trains the side already called real.",
         "Classes exclude each other, so they are learnt by cross entropy.",
     ),
 )
