@@ -151,6 +151,8 @@ SSAH = Method(
     departures=(
         "Frozen encoders under heads of 1024 units; all networks step together instead of in turns; Adam at one rate.",
         "The likelihood is a likelihood; the released code takes a squared error in its place.",
+        "Images and captions are quantized to the signs of the labels' codes, those of the released code to their own.",
+        "Items are held against those of their batch, not against all training items.",
         "Classes exclude each other, so they are learnt by cross entropy.",
     ),
 )
