@@ -271,6 +271,13 @@ def test_one_caption_each_is_the_draw_of_duch():
     from rshash.data.splits import duch_caption_choice
 
     full = CaptionDataset("five", [str(n) for n in range(6)], [tuple("abcde")] * 6)
+def test_labels_of_other_classes_are_not_compared():
+    other = dataset("other")
+    other.classes = ("one", "zero")
+    with pytest.raises(ValueError, match="by hand and other number other classes"):
+        evaluate(SignHasher(), dataset(), other)
+
+
     assert one_caption_each(full).captions == tuple(("abcde"[pick],) for pick in duch_caption_choice([5] * 6))
     mixed = CaptionDataset("mixed", ["x", "y"], [(), ("only",)])
     assert one_caption_each(mixed).captions == ((), ("only",))

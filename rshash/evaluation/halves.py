@@ -67,8 +67,8 @@ def evaluate(
         Images of equal content on both sides are counted in ``protocol["duplicates"]``.
 
     Raises:
-        ValueError: if a half is empty, an argument is unknown, labels are asked of data without them, or relevance by
-            pair of halves that share no image.
+        ValueError: if a half is empty, an argument is unknown, labels are asked of data without them or of halves with
+            other classes, or relevance by pair of halves that share no image.
 
     Source:
         DUCH's protocol: Mikriukov et al., arXiv 2201.08125; caption retrieval: RemoteCLIP, arXiv 2306.11029.
@@ -89,6 +89,11 @@ def evaluate(
             raise ValueError(f"the {name} half of {half.name} is empty: give at least one image")
         if relevance == "class" and half.labels is None:
             raise ValueError(f"relevance by class needs class labels, {half.name} has none: use relevance='pair'")
+    if relevance == "class" and query.classes != database.classes:
+        raise ValueError(
+            f"{query.name} and {database.name} number other classes, so their labels cannot be compared: use halves of "
+            "one data set"
+        )
     if relevance == "pair":
         directions = [direction for direction in directions if direction != "i2i"]  # an image pairs with no other
         if not directions:
