@@ -116,6 +116,15 @@ def test_packed_and_relaxed_codes_are_not_compared():
         measure(packed, relaxed)
 
 
+@pytest.mark.parametrize("fault", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["queries", "database"])
+def test_relaxed_codes_that_are_not_finite_are_refused(name, fault):
+    sides = {each: Side(np.ones((4, 6), np.float32), np.arange(4), np.arange(4)) for each in ("queries", "database")}
+    sides[name].codes[2, 3] = fault
+    with pytest.raises(ValueError, match=f"relaxed codes of the {name} hold NaN or infinity"):
+        measure(sides["queries"], sides["database"])
+
+
 def test_duplicate_images_on_both_sides_are_reported():
     class Copies(CaptionDataset):
         def image_key(self, row):
@@ -262,6 +271,13 @@ def test_labels_asked_of_data_without_them_are_refused():
         evaluate(SignHasher(), dataset(labels=None), dataset(), relevance="class")
 
 
+def test_labels_of_other_classes_are_not_compared():
+    other = dataset("other")
+    other.classes = ("one", "zero")
+    with pytest.raises(ValueError, match="by hand and other number other classes"):
+        evaluate(SignHasher(), dataset(), other)
+
+
 def test_an_empty_half_is_refused():
     with pytest.raises(ValueError, match="the database half of by hand is empty"):
         evaluate(SignHasher(), dataset(), dataset().subset([]))
@@ -271,13 +287,6 @@ def test_one_caption_each_is_the_draw_of_duch():
     from rshash.data.splits import duch_caption_choice
 
     full = CaptionDataset("five", [str(n) for n in range(6)], [tuple("abcde")] * 6)
-def test_labels_of_other_classes_are_not_compared():
-    other = dataset("other")
-    other.classes = ("one", "zero")
-    with pytest.raises(ValueError, match="by hand and other number other classes"):
-        evaluate(SignHasher(), dataset(), other)
-
-
     assert one_caption_each(full).captions == tuple(("abcde"[pick],) for pick in duch_caption_choice([5] * 6))
     mixed = CaptionDataset("mixed", ["x", "y"], [(), ("only",)])
     assert one_caption_each(mixed).captions == ((), ("only",))

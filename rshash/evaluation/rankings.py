@@ -92,7 +92,7 @@ def measure(
         of `WITHIN`.
 
     Raises:
-        ValueError: if the widths or kinds of the codes differ or a ``k`` is below 1.
+        ValueError: if the widths or kinds of the codes differ, relaxed codes are not finite or a ``k`` is below 1.
 
     >>> codes = np.array([[0b11110000], [0b11111111], [0b00000000]], np.uint8)
     >>> side = Side(codes, groups=np.array([0, 0, 1]), items=np.arange(3))
@@ -142,6 +142,9 @@ def _rankings(
             f"queries are {queries.codes.dtype}, the database is {database.codes.dtype}: expected both packed (uint8) "
             "or both relaxed (float32)"
         )
+    for name, side in (("queries", queries), ("database", database)):
+        if side.codes.dtype != np.uint8 and not np.isfinite(side.codes).all():
+            raise ValueError(f"the relaxed codes of the {name} hold NaN or infinity, which have no cosine")
     rank = _by_distance if database.codes.dtype == np.uint8 else _by_cosine
     step = max(1, min(QUERIES_AT_ONCE, BLOCK_RANKS // max(1, len(database.codes))))
     for start in range(0, len(queries.codes), step):
