@@ -12,7 +12,7 @@ from rshash.data.scenes import generate_scenes
 from rshash.data.splits import duch_split
 from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
-from rshash.protocol import runner
+from rshash.protocol import plot, runner
 from rshash.protocol.pages import METHODS_TABLE, TABLE, methods_markdown, update_page
 from rshash.protocol.perform import Settings, perform, recorded_radii
 from rshash.protocol.plan import Run, check_data, grid
@@ -308,6 +308,22 @@ def test_pictures_are_drawn_of_what_has_points(comparison, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     with pytest.raises(ValueError, match="no picture has two points"):
         plot_all(read_folder(folder, lambda run: run.split == "official"), tmp_path)
+
+
+def test_pictures_draw_lines_of_two_points_in_one_look_everywhere(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pictures = {}
+
+    def draw(path, title, x, y, lines, references, looks, **_):
+        pictures[x] = lines, looks
+
+    monkeypatch.setattr(plot, "_draw", draw)
+    runs = [Run("ucm", "duch", n_bits) for n_bits in (16, 64)] + [Run("ucm", "djsrh", 64), Run("ucm", "djsrh", 64, 0.5)]
+    plot_all([record(run, mAP=0.5) for run in runs], tmp_path, "mAP")
+    assert [line[0] for line in pictures["bits"][0]["i2t"]] == ["duch"]
+    assert [line[0] for line in pictures["probability of a wrong caption"][0]["i2t"]] == ["djsrh"]
+    (looks,) = {json.dumps(looks) for _, looks in pictures.values()}
+    assert len({tuple(look) for look in json.loads(looks).values()}) == 2
 
 
 def test_the_page_of_methods_shows_clean_and_noisiest_pairs():

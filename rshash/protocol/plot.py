@@ -45,6 +45,7 @@ def plot_all(
     widths = {row.n_bits for row in rows}
     if n_bits is None:
         n_bits = 64 if 64 in widths else max(widths, default=64)
+    looks = {label: _look(number) for number, label in enumerate(dict.fromkeys(row.label for row in rows))}
     drawn = []
     for (data, split), group in groupby(rows, key=lambda row: (row.data, row.split)):
         here = list(group)
@@ -67,7 +68,7 @@ def plot_all(
             if any(len(places) > 1 for _, places, _, _ in lines["i2t"]):
                 references = _published(data, split, metric, name, n_bits)
                 path = folder / f"{name}-{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
-                _draw(path, place + at, x, y, lines, references, logarithmic=name in ("bits", "precision"))
+                _draw(path, place + at, x, y, lines, references, looks, logarithmic=name in ("bits", "precision"))
                 drawn.append(path)
     if not drawn:
         raise ValueError("no picture has two points: run more widths, or more noise, on the DUCH split")
@@ -79,13 +80,13 @@ def _of_width(rows: Sequence[Row], n_bits: int) -> list[Row]:
 
 
 def _against(rows: Sequence[Row], way: str, metric: str, axis: str) -> list[Line]:
-    """Return a line for each method: a metric against bits or noise, with its deviation as a band."""
+    """Return a line for each method with two points: a metric against bits or noise, with its deviation as a band."""
     points: dict[str, list[tuple[float, float, float]]] = {}
     for row in rows:
         figure = row.figure(way, metric)
         if figure is not None:
             points.setdefault(row.label, []).append((float(getattr(row, axis)), figure[0], figure[1] or 0.0))
-    return [(label, *_columns(sorted(found))) for label, found in points.items()]
+    return [(label, *_columns(sorted(found))) for label, found in points.items() if len(found) > 1]
 
 
 def _precision_at_k(rows: Sequence[Row], way: str) -> list[Line]:
@@ -139,15 +140,15 @@ def _draw(
     y: str,
     lines: dict[str, list[Line]],
     references: dict[str, list[Line]],
+    looks: dict[str, tuple[str, str]],
     logarithmic: bool,
 ) -> None:
-    """Draw the two directions side by side: ours in colour, published lines in grey, dashed."""
+    """Draw the two directions side by side: ours in the look of their name, published lines in grey, dashed."""
     figure = require("matplotlib.figure", "bench").Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (way, words) in zip(panels, DIRECTIONS.items(), strict=True):
-        for number, (label, places, heights, bands) in enumerate(lines[way]):
-            colour = COLOURS[number % len(COLOURS)]
-            style = ("-", "--", ":")[number // len(COLOURS) % 3]
+        for label, places, heights, bands in lines[way]:
+            colour, style = looks[label]
             axes.plot(places, heights, style, color=colour, marker="o", markersize=3, label=label)
             lower = [height - band for height, band in zip(heights, bands, strict=True)]
             upper = [height + band for height, band in zip(heights, bands, strict=True)]
@@ -177,6 +178,11 @@ def _draw(
     figure.supxlabel(note, size=7)
     with write_atomically(path) as draft:
         figure.savefig(draft, dpi=130)
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Return colour and style of the lines of a name, the same in every picture."""
+    return COLOURS[number % len(COLOURS)], ("-", "--", ":")[number // len(COLOURS) % 3]
 
 
 def _powers(axes: Any, places: Sequence[float]) -> None:
