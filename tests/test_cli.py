@@ -96,6 +96,21 @@ def test_train_takes_the_names_of_clean_images(trained, training, tmp_path):
     assert provenance["method"] == "chnr-label-free"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--method duhc", "unknown method 'duhc'; did you mean 'duch'"),
+        ("--method duch --option epcohs=3", "unknown option 'epcohs'; did you mean 'epochs'"),
+        ("--method duch --option epochs=0", "expected a finite number of at least 1"),
+        ("--method chnr", "chnr learns from pairs known to be right: name their images with --clean FILE"),
+    ],
+)
+def test_train_refuses_methods_and_options_before_it_reads_images(words, message, tmp_path):
+    result = rshash(f"train --captions {tmp_path}/none.json --images {tmp_path} -o {tmp_path}/a.hasher {words}")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 def test_search_ranks_hits_and_draws_them(trained, tmp_path):
     from PIL import Image
 
@@ -192,7 +207,7 @@ BAD = [
     ("train {data} --image-encoder small-cmn -o {t}/new", "did you mean 'small-cnn'"),
     ("train {data} --option temprature=1 -o {t}/new", "temperature"),
     ("train {data} --option temperature -o {t}/new", "--option takes NAME=VALUE"),
-    ("train {data} --method chnr-label-free -o {t}/new", "name their rows in clean"),
+    ("train {data} --method chnr-label-free -o {t}/new", "name their images with --clean FILE"),
     ("train {data} --clean {t}/scenes/captions.json -o {t}/new", "which is no image of"),
     ("train {data} --batch-size 4096 -o {t}/new", "batch_size is 4096, more than the 72 images"),
     ("index --hasher {t}/a.hasher {data} --device banana -o {t}/new", "device 'banana' cannot be used here"),

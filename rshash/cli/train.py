@@ -107,8 +107,17 @@ def command(
     options.check_output(output, "hasher.json", overwrite)
     if source.captions is None or source.images is None:
         raise click.UsageError("training needs --captions FILE and --images FOLDER")
+    from rshash.methods import METHODS
+    from rshash.methods.options import parse_options
+    from rshash.names import unknown_name
     from rshash.training import train
 
+    given = dict(options.setting(text) for text in settings)
+    if method not in METHODS:  # told before images are read, as all that is known without them
+        raise unknown_name("method", method, METHODS)
+    parse_options(METHODS[method].options, given)
+    if clean_path is None and "clean subset" in METHODS[method].supervision:
+        raise click.UsageError(f"{method} learns from pairs known to be right: name their images with --clean FILE")
     dataset = source.read(progress=not quiet)
     halves = options.make_split(dataset, split, split_seed)
     half = dataset.subset(halves.train)
@@ -129,7 +138,7 @@ def command(
         progress=not quiet,
         device=device,
         clean=None if clean_path is None else _read_clean(clean_path, dataset, half),
-        options=dict(options.setting(text) for text in settings),
+        options=given,
     )
     hasher.provenance["split"] = {"name": split, "seed": split_seed, "data": dataset.fingerprint()}
     hasher.save(output)
