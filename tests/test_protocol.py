@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -431,7 +432,7 @@ def test_damaged_and_foreign_records_are_named(tmp_path):
                 read_folder(tmp_path)
 
 
-def test_the_command_trains_once_and_reports_again(tmp_path, trained):
+def test_the_command_trains_once_and_reports_again(tmp_path, trained, monkeypatch):
     scenes = trained / "scenes"
     words = f"compare --data {scenes}/captions.json {scenes}/images --method duch --bits 8 --seed 0 -o {tmp_path}/runs"
     words += " --image-encoder small-cnn --caption-encoder bag-of-words --option epochs=1 --option hidden=16"
@@ -447,6 +448,11 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained):
     assert report.exit_code == 0, report.output
     assert "mAP@5 image → text" in report.stdout
     assert (tmp_path / "table.md").read_text() == report.stdout
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plot, "plot_all", Mock(side_effect=ValueError("no picture has two points")))
+    undrawn = CliRunner().invoke(main, [*shown, "--plots", f"{tmp_path}/plots"])
+    assert undrawn.exit_code == 2
+    assert undrawn.stdout == report.stdout
     wrong = CliRunner().invoke(main, [*shown, "--bits", "99"])
     assert wrong.exit_code == 2
     assert "holds no record of such a run" in wrong.stderr

@@ -162,12 +162,12 @@ def command(
     if table_path is not None:
         with write_atomically(table_path) as draft:
             draft.write_text(table + "\n", encoding="utf-8")
-    if plots is not None:
-        for path in plot_all(records, plots, metrics[0] if metrics else "DUCH mAP@20"):
-            click.echo(f"drawn: {path}", err=True)
     for page in pages:
         update_page(page, records, metrics)
     click.echo(json.dumps(records, indent=2) if as_json else table)
+    if plots is not None:
+        for path in plot_all(records, plots, metrics[0] if metrics else "DUCH mAP@20"):
+            click.echo(f"drawn: {path}", err=True)
     if failures:
         raise click.exceptions.Exit(EXIT_FAILED)
 
