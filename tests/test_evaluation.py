@@ -271,6 +271,11 @@ def test_labels_asked_of_data_without_them_are_refused():
         evaluate(SignHasher(), dataset(labels=None), dataset(), relevance="class")
 
 
+def test_classes_of_which_there_is_one_are_no_relevance():
+    with pytest.raises(ValueError, match="all images of by hand and by hand are of one class, so every hit would be"):
+        evaluate(SignHasher(), dataset(labels=(1, 1, 1, 1)), dataset().subset([2, 3]))
+
+
 def test_labels_of_other_classes_are_not_compared():
     other = dataset("other")
     other.classes = ("one", "zero")

@@ -67,8 +67,8 @@ def evaluate(
         Images of equal content on both sides are counted in ``protocol["duplicates"]``.
 
     Raises:
-        ValueError: if a half is empty, an argument is unknown, labels are asked of data without them or of halves with
-            other classes, or relevance by pair of halves that share no image.
+        ValueError: if a half is empty, an argument is unknown, labels are asked of data without them, of one class or
+            of halves with other classes, or relevance by pair of halves that share no image.
 
     Source:
         DUCH's protocol: Mikriukov et al., arXiv 2201.08125; caption retrieval: RemoteCLIP, arXiv 2306.11029.
@@ -89,6 +89,11 @@ def evaluate(
             raise ValueError(f"the {name} half of {half.name} is empty: give at least one image")
         if relevance == "class" and half.labels is None:
             raise ValueError(f"relevance by class needs class labels, {half.name} has none: use relevance='pair'")
+    if relevance == "class" and len({*_labels(query), *_labels(database)}) < 2:
+        raise ValueError(
+            f"all images of {query.name} and {database.name} are of one class, so every hit would be relevant: use "
+            "relevance='pair', or data of several classes"
+        )
     if relevance == "class" and query.classes != database.classes:
         raise ValueError(
             f"{query.name} and {database.name} number other classes, so their labels cannot be compared: use halves of "
@@ -189,6 +194,10 @@ def duplicates(query: "CaptionDataset", database: "CaptionDataset") -> dict[str,
         return None
     pairs = [(name, name_of[key]) for name, key in zip(query.ids, keys, strict=True) if name_of.get(key, name) != name]
     return {"images": len(pairs), "examples": pairs[:EXAMPLES]}
+
+
+def _labels(half: "CaptionDataset") -> list[int]:
+    return [] if half.labels is None else half.labels.tolist()
 
 
 def one_caption_each(dataset: "CaptionDataset") -> "CaptionDataset":
