@@ -1,5 +1,7 @@
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -174,6 +176,30 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(fault, scenes, tmp_path, 
     assert [run_of(found).seed for found in records] == [1]
     assert failures == {"scenes-0, duch, 64 bits, split 42, seed 0": "it diverged"}
     assert [run_of(found).seed for found in read_folder(tmp_path)] == [1]
+
+
+def test_processes_that_fill_one_folder_share_the_runs(scenes, tmp_path, monkeypatch):
+    done, lines = [], []
+
+    def perform(run, *_):
+        done.append(run.seed)
+        time.sleep(0.1)
+        return record(run, **{"mAP@20": 0.5}) | {"settings": SETTINGS.recorded(run, scenes)}
+
+    monkeypatch.setattr(runner, "perform", perform)
+    monkeypatch.setattr(runner, "SECONDS_BETWEEN_LOOKS", 0.01)
+    runs, cache = grid(["scenes-0"], ["duch"], seeds=range(6)), FeatureCache(tmp_path / "cache")
+    runner.cache_features(runs, {"scenes-0": scenes}, SETTINGS, cache, False)
+    with ThreadPoolExecutor(2) as pool:  # each opens the files of claims anew, as processes do
+        given = runs, {"scenes-0": scenes}, tmp_path, SETTINGS, cache
+        both = [pool.submit(compare, *given, tell=lines.append) for _ in range(2)]
+    assert sorted(done) == list(range(6))
+    for future in both:
+        records, failures = future.result()
+        assert [run_of(found).seed for found in records] == list(range(6))
+        assert not failures
+    assert sum(line.endswith("; done") for line in lines) == 2
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.is_file()) == [".json"] * 6
 
 
 def test_time_that_remains_is_told_by_like_runs():

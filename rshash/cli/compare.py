@@ -97,7 +97,8 @@ def command(
     """Compare methods as the field does: each combination is trained and measured once, and kept as one JSON file.
 
     Interrupt it and give the same command again: finished runs are not done twice. Several commands may fill one
-    folder, and the table shows all that is in it. Columns of different definitions of a metric are never mixed.
+    folder at a time, they share the runs, and the table shows all that is in it. Columns of different definitions of a
+    metric are never mixed.
 
     \b
     Examples:

@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -11,9 +12,13 @@ from rshash.data.dataset import CaptionDataset
 from rshash.evaluation.halves import duplicates
 from rshash.models.cache import FeatureCache
 from rshash.models.device import check_device
+from rshash.protocol.claim import claimed
 from rshash.protocol.perform import Settings, cache_features, perform
 from rshash.protocol.plan import Run, check_data, halves
 from rshash.protocol.record import Record, check_alike, find_record, read_record, score, write_record
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How long a process waits for runs that others do, before it looks again."""
 
 
 def compare(
@@ -28,8 +33,8 @@ def compare(
 ) -> tuple[list[Record], dict[str, str]]:
     """Do every run that has no record yet.
 
-    A comparison that is interrupted goes on where it stopped when it is asked for again; several processes may share a
-    folder. A run that fails is told and left out; the others go on.
+    A comparison that is interrupted goes on where it stopped when it is asked for again; several processes that are
+    given one folder share its runs. A run that fails is told and left out; the others go on.
 
     Args:
         runs: what to do, as `rshash.protocol.plan.grid` lists it.
@@ -61,19 +66,30 @@ def compare(
         cache_features(missing, dict(datasets), settings, cache, progress)
     failures: dict[str, str] = {}
     clock = Clock([record for record in records.values() if record is not None])
-    for number, run in enumerate(missing, start=1):
-        record = find_record(folder, run, recorded[run.title])  # another process may have done it since
-        if record is None:
-            try:
-                record = perform(run, datasets[run.data], settings, cache)
-            except (ValueError, RuntimeError, MemoryError) as error:  # torch: no memory left, no solution
-                failures[run.title] = str(error) or type(error).__name__
-                tell(f"[{number}/{len(missing)}] {run.title}: failed, {failures[run.title]}")
-                continue
-            write_record(folder, record)
-        records[run.title] = record
-        clock.add(record)
-        tell(f"[{number}/{len(missing)}] {run.title}: {_found(record)}; {clock.remaining(missing[number:])}")
+    queue, n_passed_over = deque(missing), 0
+    while queue:
+        run = queue.popleft()
+        with claimed(folder / run.file_name) as mine:
+            if mine:
+                n_passed_over = 0
+                record = find_record(folder, run, recorded[run.title])  # another process may have done it since
+                place = f"[{len(missing) - len(queue)}/{len(missing)}] {run.title}"
+                try:
+                    if record is None:
+                        record = perform(run, datasets[run.data], settings, cache)
+                        write_record(folder, record)
+                    records[run.title] = record
+                    clock.add(record)
+                    tell(f"{place}: {_found(record)}; {clock.remaining(queue)}")
+                except (ValueError, RuntimeError, MemoryError) as error:  # torch: no memory left, no solution
+                    failures[run.title] = str(error) or type(error).__name__
+                    tell(f"{place}: failed, {failures[run.title]}")
+            else:  # another process does it: come back when the others are done
+                queue.append(run)
+                n_passed_over += 1
+        if n_passed_over == len(queue) > 0:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            n_passed_over = 0
     return [record for record in records.values() if record is not None], failures
 
 
@@ -109,7 +125,7 @@ class Clock:
         key = record["run"]["data"], record["run"]["method"]
         self._seconds.setdefault(key, []).append(sum(record["seconds"].values()))
 
-    def remaining(self, runs: Sequence[Run]) -> str:
+    def remaining(self, runs: Collection[Run]) -> str:
         """Return the time that runs will take, in words."""
         if not runs:
             return "done"
