@@ -222,7 +222,7 @@ BAD = [
     ("train {data} -o {t}/new --log {t}/scenes", "is a directory"),
     ("train {data} -o {t}/scenes/captions.json/new", "captions.json is a file, expected a directory"),
     ("index --hasher {t}/a.hasher {data} -o {t}/new --report /dev/null", "is neither a file nor a directory"),
-    ("serch", "No such command"),
+    ("serch", "unknown verb 'serch'; did you mean 'search'"),
 ]
 
 
