@@ -90,7 +90,8 @@ def test_train_takes_the_names_of_clean_images(trained, training, tmp_path):
     names = sorted(path.name for path in (trained / "scenes" / "images").iterdir())
     (tmp_path / "clean.txt").write_text("\n".join(names[::2]) + "\n")
     words = (
-        f"train {data_of(trained)} {training} --epochs 1 --method chnr-label-free --clean {tmp_path}/clean.txt --json"
+        f"train {data_of(trained)} {training} --epochs 1 --method chnr-label-free --option clean_epochs=0 "
+        f"--clean {tmp_path}/clean.txt --json"
     )
     provenance = json.loads(rshash(f"{words} -o {tmp_path}/b.hasher").output)["provenance"]
     assert provenance["method"] == "chnr-label-free"
@@ -101,6 +102,8 @@ def test_train_takes_the_names_of_clean_images(trained, training, tmp_path):
     [
         ("--method duhc", "unknown method 'duhc'; did you mean 'duch'"),
         ("--method duch --option epcohs=3", "unknown option 'epcohs'; did you mean 'epochs'"),
+        ("--method cmdvh --epochs 50", "fusion_epochs is 50 of 50 epochs; the heads learn in those after the fusion"),
+        ("--method chnr --epochs 75", "clean_epochs is 75 of 75 epochs; all pairs are seen in those after them"),
         ("--method duch --option epochs=0", "expected a finite number of at least 1"),
         ("--method chnr", "chnr learns from pairs known to be right: name their images with --clean FILE"),
     ],

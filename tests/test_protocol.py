@@ -147,7 +147,8 @@ def test_a_run_is_the_same_as_training_and_evaluating_by_hand(comparison, scenes
 def test_every_method_runs_on_wrong_pairs(method, scenes, comparison):
     folder, _ = comparison
     known = {entry.name for entry in fields(METHODS[method].options)}
-    options = {name: value for name, value in {"epochs": 1, "hidden": 16}.items() if name in known}
+    quick = {"epochs": 2, "hidden": 16, "clean_epochs": 1, "fusion_epochs": 1}
+    options = {name: value for name, value in quick.items() if name in known}
     run = Run("scenes-0", method, 8, noise=0.5, variant="tiny", options=options)
     found = perform(run, scenes, SETTINGS, FeatureCache(folder / "cache"))
     assert 0 <= score(found, "i2t", "mAP@5") <= 1

@@ -113,9 +113,10 @@ def command(
     from rshash.training import train
 
     given = dict(options.setting(text) for text in settings)
+    numbers = {name: number for name, number in (("epochs", epochs), ("batch_size", batch_size)) if number is not None}
     if method not in METHODS:  # told before images are read, as all that is known without them
         raise unknown_name("method", method, METHODS)
-    parse_options(METHODS[method].options, given)
+    parse_options(METHODS[method].options, given | numbers)
     if clean_path is None and "clean subset" in METHODS[method].supervision:
         raise click.UsageError(f"{method} learns from pairs known to be right: name their images with --clean FILE")
     dataset = source.read(progress=not quiet)

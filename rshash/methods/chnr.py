@@ -59,6 +59,14 @@ class ChnrOptions(Options):
     decay_every: int = number(50, least=1)
     least_learning_rate: float = number(1e-6, least=0)
 
+    def __post_init__(self) -> None:
+        """Refuse a training that would see clean pairs only."""
+        if self.clean_epochs >= self.epochs:
+            raise ValueError(
+                f"clean_epochs is {self.clean_epochs} of {self.epochs} epochs; all pairs are seen in those after them, "
+                "so give fewer, or more epochs"
+            )
+
 
 @dataclass(frozen=True)
 class ChnrLabelFreeOptions(ChnrOptions):

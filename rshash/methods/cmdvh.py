@@ -40,6 +40,14 @@ class CmdvhOptions(Options):
     balance_weight: float = number(0.001, least=0)
     divergence_weight: float = number(0.1, least=0)
 
+    def __post_init__(self) -> None:
+        """Refuse a training whose heads would learn nothing."""
+        if self.fusion_epochs >= self.epochs:
+            raise ValueError(
+                f"fusion_epochs is {self.fusion_epochs} of {self.epochs} epochs; the heads learn in those after the "
+                "fusion, so give fewer, or more epochs"
+            )
+
 
 class Cmdvh(Objective):
     """CMDVH in training; arguments as `Objective`. Needs labels."""

@@ -67,7 +67,8 @@ def parse_options(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
         given: name → value; a whole number is taken for a float, a list for a tuple.
 
     Raises:
-        ValueError: unknown name (the message holds the nearest), wrong type, or a number out of its bounds.
+        ValueError: unknown name (the message holds the nearest), wrong type, a number out of its bounds, or phases of a
+            method that leave no epoch to the last.
 
     >>> parse_options(Options, {"batch_size": 128}).batch_size
     128
