@@ -13,7 +13,7 @@ from rshash.methods.cpah import CPAH
 from rshash.methods.dcmh import DCMH
 from rshash.methods.dgcpn import DGCPN
 from rshash.methods.dmfh import DMFH
-from rshash.methods.duch import DUCH
+from rshash.methods.duch import DUCH, DUCH_AS_RELEASED
 from rshash.methods.floating import CONTRASTIVE, VSE
 from rshash.methods.inner_product import INNER_PRODUCT, INNER_PRODUCT_LABELS
 from rshash.methods.method import Method
@@ -36,6 +36,7 @@ METHODS = {
         CATEGORY,
         INNER_PRODUCT,
         DUCH,
+        DUCH_AS_RELEASED,
         CHNR,
         CHNR_LABEL_FREE,
         CONSENSUS,
