@@ -65,6 +65,33 @@ def pack_codes(relaxed: Any) -> Codes:
     return np.packbits(values >= 0, axis=1)
 
 
+def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
+    """Move relaxed codes by up to ``share``, so that the signs of uncertain values vary between items.
+
+    Codes of few bits tie: whatever is nearest to one class gets its code, sure or not. Dithered, values near 0 fall to
+    either side, those near ±1 stay, and the distance to a query comes nearer to its product with the relaxed code, on
+    average. Dither what is stored, never what asks, so that only one side is noisy.
+
+    The noise is a fixed function of the row, smooth enough that near duplicates stay near: equal rows stay equal.
+
+    Args:
+        relaxed: (N, n_bits) as `pack_codes` takes them.
+        share: 0 for none, below 1.
+
+    Returns:
+        (N, n_bits) float32, for `pack_codes`.
+
+    >>> dither(np.array([[0.9, -0.2], [0.9, -0.2]]), share=0.5).shape
+    (2, 2)
+    """
+    values = np.asarray(_as_array(relaxed, "relaxed codes"), dtype=np.float32)
+    if not share:
+        return values
+    waves = np.random.default_rng(0).normal(scale=3, size=(min(values.shape[1], 64), values.shape[1]))
+    noise = np.arcsin(np.sin(values[:, : len(waves)] @ waves.astype(np.float32))) * (2 / np.pi)  # triangles in [-1, 1]
+    return (values + share * noise).astype(np.float32)
+
+
 def unpack_codes(codes: Any, n_bits: int) -> NDArray[np.int8]:
     """Unpack codes into -1 and +1, the inverse of `pack_codes`.
 

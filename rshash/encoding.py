@@ -1,4 +1,4 @@
-"""A whole data set to packed codes, block by block: one block of images is in memory at a time.
+"""A whole data set to the packed codes of a database, block by block: one block of images is in memory at a time.
 
 In: a hasher and a `CaptionDataset`. Out: blocks of codes (n, n_bytes) uint8 in the order of the data set, with the
 items they belong to where an archive wants them.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.codes import Codes, pack_codes
+from rshash.codes import Codes
 from rshash.data.dataset import CaptionDataset
 from rshash.models.cache import FeatureCache
 from rshash.models.features import caption_features, iterate_image_features
@@ -38,7 +38,7 @@ def image_codes(
     Raises:
         ValueError: if an image cannot be read.
     """
-    return map(pack_codes, relaxed_image_codes(hasher, dataset, cache=cache, progress=progress))
+    return map(hasher.database_codes, relaxed_image_codes(hasher, dataset, cache=cache, progress=progress))
 
 
 def caption_codes(
@@ -48,13 +48,13 @@ def caption_codes(
 
     Arguments as `image_codes`; the blocks add up to as many rows as the data set has captions.
     """
-    return map(pack_codes, relaxed_caption_codes(hasher, dataset, cache=cache, progress=progress))
+    return map(hasher.database_codes, relaxed_caption_codes(hasher, dataset, cache=cache, progress=progress))
 
 
 def relaxed_image_codes(
     hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks (n, n_bits) float32 of what `image_codes` takes the signs of."""
+    """Yield blocks (n, n_bits) float32 of what `image_codes` packs."""
     encoder = hasher.load_image_encoder()
     views = [
         iterate_image_features(dataset, encoder, view, cache=cache, progress=progress) for view in hasher.image_views
@@ -66,7 +66,7 @@ def relaxed_image_codes(
 def relaxed_caption_codes(
     hasher: CrossModalHasher, dataset: CaptionDataset, *, cache: FeatureCache | None = None, progress: bool = True
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks (n, n_bits) float32 of what `caption_codes` takes the signs of."""
+    """Yield blocks (n, n_bits) float32 of what `caption_codes` packs."""
     for start in range(0, len(dataset), IMAGES_AT_ONCE):
         part = dataset.subset(np.arange(start, min(start + IMAGES_AT_ONCE, len(dataset))))
         if any(part.captions):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rshash.codes import MAX_BITS, check_codes, code_bytes, pack_codes, unpack_codes
+from rshash.codes import MAX_BITS, check_codes, code_bytes, dither, pack_codes, unpack_codes
 
 WIDTHS = [1, 7, 8, 9, 15, 16, 63, 64, 65, 127, 128, 129, 1000, 4096]
 
@@ -101,3 +101,34 @@ def test_unpacking_refuses_pad_bits_that_are_set():
 def test_checking_says_what_is_wrong(codes, n_bits, error, message):
     with pytest.raises(error, match=re.escape(message)):
         check_codes(codes, n_bits=n_bits)
+
+
+@pytest.mark.parametrize("n_bits", WIDTHS)
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_dithered_codes_move_by_at_most_their_share_and_equal_rows_alike(n_bits, share):
+    relaxed = np.random.default_rng(0).uniform(-1, 1, (40, n_bits))
+    moved = dither(np.concatenate([relaxed, relaxed]), share)
+    assert moved.dtype == np.float32
+    assert np.abs(moved[:40] - relaxed).max() <= share + 1e-6
+    np.testing.assert_allclose(moved[:40], moved[40:], atol=1e-3)  # sums of another order
+    sure = np.abs(relaxed) > share + 1e-3
+    assert np.array_equal((moved[:40] >= 0)[sure], (relaxed >= 0)[sure])
+
+
+@pytest.mark.parametrize("value", [-0.4, -0.1, 0.0, 0.25])
+def test_a_dithered_bit_is_as_often_1_as_its_value_is_high(value):
+    relaxed = np.random.default_rng(0).uniform(-1, 1, (20_000, 16))
+    relaxed[:, 5] = value
+    assert (dither(relaxed, 0.5)[:, 5] >= 0).mean() == pytest.approx((value / 0.5 + 1) / 2, abs=0.03)
+
+
+def test_near_duplicates_stay_near_when_dithered():
+    rng = np.random.default_rng(0)
+    relaxed = np.tanh(rng.normal(scale=2, size=(500, 16)))
+    near = relaxed + rng.normal(scale=0.001, size=relaxed.shape)
+    assert ((dither(relaxed, 0.5) >= 0) != (dither(near, 0.5) >= 0)).mean() < 0.01
+    assert ((dither(relaxed, 0.5) >= 0) != (relaxed >= 0)).mean() > 0.03
+
+
+def test_no_relaxed_codes_are_dithered_to_none():
+    assert dither(np.zeros((0, 16)), 0.5).shape == (0, 16)

@@ -37,7 +37,7 @@ def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0,
 
 def make_consensus(pairs=None, **options):
     torch.manual_seed(0)
-    fixed = {"hidden": 16, "epochs": 10, "temperature": 2.0, "short_temperature": 0.5}
+    fixed = {"hidden": 16, "epochs": 10, "temperature": 0.5}
     return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{**fixed, **options}))
 
 
@@ -220,13 +220,10 @@ def test_impossible_options_are_refused():
         make_consensus(agreement=1.5)
 
 
-def test_long_codes_are_turned():
+def test_long_codes_are_turned_and_short_ones_dithered():
     short, long = make_consensus(rotate_from=17), make_consensus(rotate_from=16)
     assert short.image_head.rotation is None
     assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
     torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))
-
-
-def test_short_codes_have_a_temperature_of_their_own():
-    assert make_consensus(rotate_from=17).temperature == 0.5
-    assert make_consensus(rotate_from=16).temperature == 2.0
+    assert long.image_head.gain == long.caption_head.gain == 4 * long.options.gain
+    assert (short.dither, long.dither) == (short.options.dither, 0)

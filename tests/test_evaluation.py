@@ -172,6 +172,7 @@ class SignHasher:
     n_bits = 8
     fingerprint = "none"
     provenance = {"method": "by hand"}
+    database_codes = staticmethod(pack_codes)
 
 
 def dataset(name="by hand", labels=(0, 0, 1, 1)):
@@ -191,13 +192,13 @@ def known_codes(monkeypatch):
     import rshash.encoding
 
     def images(hasher, half, **_):
-        yield np.array([[0] if name in "ab" else [255] for name in half.ids], np.uint8)
+        yield np.array([[-1.0] * 8 if name in "ab" else [1.0] * 8 for name in half.ids])
 
     def captions(hasher, half, **_):
-        yield np.array([[0] if "zero" in text else [255] for own in half.captions for text in own], np.uint8)
+        yield np.array([[-1.0] * 8 if "zero" in text else [1.0] * 8 for own in half.captions for text in own])
 
-    monkeypatch.setattr(rshash.encoding, "image_codes", images)
-    monkeypatch.setattr(rshash.encoding, "caption_codes", captions)
+    monkeypatch.setattr(rshash.encoding, "relaxed_image_codes", images)
+    monkeypatch.setattr(rshash.encoding, "relaxed_caption_codes", captions)
 
 
 @pytest.mark.usefixtures("known_codes")
@@ -208,6 +209,16 @@ def test_a_perfect_hasher_scores_one_in_every_direction():
     )
     assert report.n_queries == {"i2t": 4, "t2i": 7, "i2i": 4, "t2t": 7}
     assert report.n_database == {"i2t": 7, "t2i": 4, "i2i": 4, "t2t": 7}
+
+
+@pytest.mark.usefixtures("known_codes")
+def test_only_the_database_is_packed_as_one():
+    hasher = SignHasher()
+    hasher.database_codes = lambda relaxed: pack_codes(-relaxed)
+    report = evaluate(hasher, dataset(), dataset(), ks=[1, 3], captions="all", progress=False)
+    assert report.scores["i2t"]["mAP@1"] == report.scores["t2i"]["mAP@1"] == 0
+    floats = evaluate(hasher, dataset(), dataset(), ks=[1, 3], captions="all", ranking="cosine", progress=False)
+    assert floats.scores["i2t"]["mAP@3"] == 1
 
 
 @pytest.mark.usefixtures("known_codes")

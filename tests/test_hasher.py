@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rshash.codes import pack_codes
+from rshash.codes import dither, pack_codes
 from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.hasher import CrossModalHasher
 from rshash.models.heads import HashHead
@@ -18,14 +18,14 @@ CAPTIONS = ["many planes near a terminal", "a river", "boats in the harbour", "t
 VIEWS = ("original", "flip", "quarter_turn")
 
 
-def make_hasher(n_bits=20, seed=0, provenance=None, image_views=("original",)):
+def make_hasher(n_bits=20, seed=0, **settings):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         heads = [
             HashHead(encoder.dim, n_bits, hidden=8)
             for encoder in (load_image_encoder("small-cnn"), load_caption_encoder("bag-of-words"))
         ]
-    return CrossModalHasher(*heads, "small-cnn", "bag-of-words", provenance, image_views=image_views)
+    return CrossModalHasher(*heads, "small-cnn", "bag-of-words", **settings)
 
 
 @pytest.mark.parametrize("n_bits", [1, 7, 8, 64, 65])
@@ -195,7 +195,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"format": "other"}, "does not describe a hasher"),
-    ({"format_version": 3}, "format version 3, this rshash reads 1 to 2; install a newer rshash"),
+    ({"format_version": 4}, "format version 4, this rshash reads 1 to 3; install a newer rshash"),
     ({"format_version": 2}, "image_views is None, expected a list"),
     ({"format_version": 2, "image_views": ["original", 3]}, "unknown image view of a hasher '3'"),
     ({"n_bits": "64"}, "n_bits is '64', expected a positive whole number"),
@@ -206,6 +206,8 @@ def test_truncated_settings_are_refused(tmp_path, share):
     ({"image_dim": 1 << 20, "image_hidden": 1 << 20}, "weights.safetensors does not fit hasher.json"),  # 4 TB
     ({"image_encoder": None}, "image_encoder is None, expected a string"),
     ({"provenance": []}, "provenance is .*, expected an object"),
+    ({"dither": "much"}, "dither is 'much', expected a share, 0 <= dither < 1"),
+    ({"dither": 1.5}, "dither is 1.5, expected a share"),
     ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),
 ])  # fmt: skip
 def test_wrong_settings_are_refused(tmp_path, change, message):
@@ -246,3 +248,43 @@ def test_a_turned_hasher_keeps_cosines_and_comes_back_the_same(tmp_path, image_v
     assert again.fingerprint == hasher.fingerprint != plain.fingerprint
     assert np.array_equal(again.encode_images(IMAGES), hasher.encode_images(IMAGES))
     assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 2
+
+
+def test_a_gain_behind_the_turn_moves_no_sign_and_comes_back_the_same(tmp_path):
+    plain, hasher = make_hasher(), make_hasher()
+    rotation = torch.nn.init.orthogonal_(torch.empty(20, 20), generator=torch.Generator().manual_seed(0))
+    for turned, gain in ((plain, None), (hasher, 1.5)):
+        turned.image_head.rotate(rotation, gain)
+        turned.caption_head.rotate(rotation, gain)
+    features = load_caption_encoder("bag-of-words").encode(CAPTIONS)
+    before, after = plain.relaxed_captions(features), hasher.relaxed_captions(features)
+    np.testing.assert_allclose(np.arctanh(after.astype(float)), 1.5 * 20**0.5 * before, rtol=1e-3, atol=1e-6)
+    assert np.array_equal(hasher.encode_captions(CAPTIONS), plain.encode_captions(CAPTIONS))
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.fingerprint == hasher.fingerprint != plain.fingerprint
+    assert np.array_equal(again.relaxed_captions(features), after)
+    assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 3
+
+
+def test_only_codes_of_a_database_are_dithered(tmp_path):
+    plain, hasher = make_hasher(), make_hasher(dither=0.9)
+    sentences = [f"{number} ships" for number in range(50)]
+    expected = pack_codes(dither(plain.relax_captions(sentences), 0.9))
+    assert np.array_equal(hasher.encode_captions(sentences), plain.encode_captions(sentences))
+    assert np.array_equal(hasher.encode_captions(sentences, database=True), expected)
+    assert not np.array_equal(expected, plain.encode_captions(sentences))
+    assert np.array_equal(plain.encode_captions(sentences, database=True), plain.encode_captions(sentences))
+    images = hasher.encode_images(IMAGES, database=True)
+    assert np.array_equal(images, hasher.database_codes(plain.relax_images(IMAGES)))
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.fingerprint == hasher.fingerprint != plain.fingerprint
+    assert np.array_equal(again.encode_captions(sentences, database=True), expected)
+    assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 3
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_dither_that_is_no_share_is_refused(share):
+    with pytest.raises(ValueError, match="expected a share, 0 <= dither < 1"):
+        make_hasher(dither=share)

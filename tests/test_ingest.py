@@ -71,7 +71,7 @@ def codes_by_id(path):
 
 def encoded_one_by_one(hasher, folder):
     return {
-        path.relative_to(folder).as_posix(): hasher.encode_images([np.asarray(Image.open(path))])[0].tobytes()
+        path.relative_to(folder).as_posix(): hasher.encode_images([np.asarray(Image.open(path))], database=True).tobytes()
         for path in folder.rglob("*.png")
     }
 
@@ -358,10 +358,10 @@ def test_a_long_run_never_leaves_many_segments(images, hasher, tmp_path, monkeyp
     assert codes_by_id(tmp_path / "a.rshash") == encoded_one_by_one(hasher, images)
 
 
-def test_a_hasher_with_several_views_is_followed(images, tmp_path):
+@pytest.mark.parametrize("settings", [{"image_views": ("original", "flip")}, {"dither": 0.9}])
+def test_views_and_dither_of_a_hasher_are_followed(images, tmp_path, settings):
     plain = make_hasher()
-    heads = plain.image_head, plain.caption_head
-    hasher = CrossModalHasher(*heads, "small-cnn", "bag-of-words", image_views=("original", "flip"))
+    hasher = CrossModalHasher(plain.image_head, plain.caption_head, "small-cnn", "bag-of-words", **settings)
     cache = FeatureCache(tmp_path / "cache")
     for name in ("a.rshash", "b.rshash"):
         take_in(tmp_path / name, images, hasher, cache=cache)

@@ -5,11 +5,13 @@ without classes, by belonging to the same image.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rshash.codes import pack_codes
 from rshash.evaluation.rankings import Side, measure
 from rshash.evaluation.report import Report
 from rshash.names import unknown_name
@@ -115,8 +117,18 @@ def evaluate(
     modalities = {modality for direction in directions for modality in (direction[0], direction[-1])}
     item_numbers = {name: number for number, name in enumerate(dict.fromkeys([*query.ids, *database.ids]))}
     sides = {
-        (name, modality): _encode(hasher, half, modality, captions, relevance, ranking, item_numbers, cache, progress)
-        for name, half in (("query", query), ("database", database))
+        (name, modality): _encode(
+            hasher,
+            half,
+            modality,
+            captions,
+            relevance,
+            pack if ranking == "hamming" else np.asarray,
+            item_numbers,
+            cache,
+            progress,
+        )
+        for name, half, pack in (("query", query, pack_codes), ("database", database, hasher.database_codes))
         for modality in sorted(modalities)
     }
     reports = {
@@ -154,7 +166,7 @@ def _encode(
     modality: str,
     captions: str,
     relevance: str,
-    ranking: str,
+    pack: Callable[[NDArray[np.float32]], NDArray[Any]],
     item_numbers: Mapping[str, int],
     cache: "FeatureCache | None",
     progress: bool,
@@ -162,16 +174,14 @@ def _encode(
     """Encode one modality of one half and note what tells relevance."""
     from rshash import encoding
 
-    packed = ranking == "hamming"
-    encode_images: Any = encoding.image_codes if packed else encoding.relaxed_image_codes
-    encode_captions: Any = encoding.caption_codes if packed else encoding.relaxed_caption_codes
     images = np.array([item_numbers[name] for name in half.ids])
     groups = images if relevance == "pair" or half.labels is None else half.labels
     if modality == "i":
-        codes = np.concatenate(list(encode_images(hasher, half, cache=cache, progress=progress)))
-        return Side(codes, groups, images)
+        relaxed = encoding.relaxed_image_codes(hasher, half, cache=cache, progress=progress)
+        return Side(np.concatenate([pack(block) for block in relaxed]), groups, images)
     sentences = one_caption_each(half) if captions == "one" else half
-    blocks = list(encode_captions(hasher, sentences, cache=cache, progress=progress))
+    relaxed = encoding.relaxed_caption_codes(hasher, sentences, cache=cache, progress=progress)
+    blocks = [pack(block) for block in relaxed]
     if not blocks:
         raise ValueError(f"{half.name} has no captions: only direction i2i can be evaluated")
     counts = [len(own) for own in sentences.captions]

@@ -62,10 +62,12 @@ class Encoder:
         cache: where features are looked up and kept; None keeps none.
 
     Attributes:
+        hasher: as given.
         seconds: time spent in the encoder and its head so far.
     """
 
     def __init__(self, hasher: CrossModalHasher, kind: str, cache: FeatureCache | None = None) -> None:
+        self.hasher = hasher
         images = kind == "images"
         encoder: ImageEncoder | CaptionEncoder
         encoder = hasher.load_image_encoder() if images else hasher.load_caption_encoder()

@@ -9,7 +9,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rshash.archive.reader import Archive, create_archive, open_archive
-from rshash.codes import pack_codes
 from rshash.ingest.commit import Committer
 from rshash.ingest.encode import Encoder, Reading
 from rshash.ingest.entry import BadInput, Entry, Source
@@ -182,7 +181,7 @@ class _Run:
         good = (reading for reading in readings if self._usable(reading))
         for block in blocks(good, _ENCODED):
             relaxed, finite = self._encoder.encode(block)
-            codes = pack_codes(relaxed)
+            codes = self._encoder.hasher.database_codes(relaxed)
             for reading, code, floats, is_finite in zip(block, codes, relaxed, finite, strict=True):
                 entry = reading.entry
                 if not is_finite:

@@ -15,7 +15,9 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
-do. Codes of many bits are turned by a random rotation, which breaks such ties.
+do. Codes of many bits are turned by a random rotation, which breaks such ties, and pass a second tanh behind it: the
+contrasts compare nearly the signs that are taken. Shorter codes of a database are dithered instead
+(`rshash.codes.dither`).
 """
 
 from dataclasses import dataclass
@@ -43,11 +45,12 @@ class ConsensusOptions(Options):
 
     Attributes:
         temperature: of the contrasts.
-        short_temperature: of the contrasts of codes that are not turned; a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
         rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
             Items of one kind then keep different codes; shorter codes have no bits to spare for that.
+        gain: of the tanh behind the rotation.
+        dither: share by which the codes of a database are dithered where they are not turned.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -68,11 +71,12 @@ class ConsensusOptions(Options):
     hidden: int = number(1024, least=0)
     components: int = number(384, least=0)
     learning_rate: float = number(2e-3, above=0)
-    temperature: float = number(0.5, above=0)
-    short_temperature: float = number(0.4, above=0)
+    temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
     rotate_from: int = number(64, least=1)
+    gain: float = number(1.0, above=0)
+    dither: float = number(0.5, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
@@ -103,16 +107,16 @@ class Consensus(Objective):
         super().__init__(pairs, n_bits, options)
         if len(pairs.images) < 2:
             raise ValueError("consensus contrasts image views, got one; give two or more in image_views")
-        for name in ("agreement", "agreement_from", "memory", "warm_up"):
+        for name in ("agreement", "agreement_from", "memory", "warm_up", "dither"):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        is_long = n_bits >= options.rotate_from
-        self.temperature = options.temperature if is_long else options.short_temperature
-        if is_long:
+        if n_bits >= options.rotate_from:
             rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
-            self.image_head.rotate(rotation)
-            self.caption_head.rotate(rotation)
+            self.image_head.rotate(rotation, options.gain)
+            self.caption_head.rotate(rotation, options.gain)
+        else:
+            self.dither = options.dither
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
         counts = torch.from_numpy(pairs.first_caption).diff()
@@ -174,7 +178,7 @@ class Consensus(Objective):
             share = (1 - options.agreement) * belief  # (B, 1) of the own partner
             targets = share * own + (1 - share) * similarities.softmax(dim=1)
             backward = share * own + (1 - share) * similarities.T.softmax(dim=1)
-        return soft_info_nce(first, second, targets, backward, self.temperature).sum()
+        return soft_info_nce(first, second, targets, backward, options.temperature).sum()
 
     def _draw_views(self, batch: Batch) -> Tensor:
         """Draw two different views of each image: (2B, image dim)."""

@@ -25,7 +25,12 @@ class Objective(nn.Module):
         pairs: training pairs; a method may encode all of them at the start of an epoch.
         n_bits: width of the codes.
         options: of the method.
+
+    Attributes:
+        dither: share by which codes of a database are dithered, see `rshash.codes.dither`.
     """
+
+    dither = 0.0
 
     def __init__(self, pairs: TrainingPairs, n_bits: int, options: DataOptions) -> None:
         super().__init__()

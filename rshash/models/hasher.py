@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from rshash.codes import code_bytes, pack_codes
+from rshash.codes import code_bytes, dither, pack_codes
 from rshash.data.views import FIXED_IMAGE_VIEWS, IMAGE_VIEWS
 from rshash.files import write_atomically
 from rshash.models.device import check_device
@@ -22,7 +22,7 @@ from rshash.models.heads import HashHead
 from rshash.names import unknown_name
 
 FORMAT = "rshash hasher"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ORIGINAL = ("original",)
 _SETTINGS = "hasher.json"
 _WEIGHTS = "weights.safetensors"
@@ -44,10 +44,11 @@ class CrossModalHasher:
         device: torch device of heads and encoders.
         image_views: views of an image whose relaxed codes are averaged, from `rshash.data.views.FIXED_IMAGE_VIEWS`;
             n of them cost n passes of the image encoder.
+        dither: share by which relaxed codes of a database are dithered, see `rshash.codes.dither`.
 
     Raises:
-        ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, or the device
-            cannot be used.
+        ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, the share is no
+            share, or the device cannot be used.
 
     >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
@@ -63,6 +64,7 @@ class CrossModalHasher:
         provenance: Mapping[str, Any] | None = None,
         device: str = "cpu",
         image_views: Sequence[str] = ORIGINAL,
+        dither: float = 0.0,
     ) -> None:
         if image_head.n_bits != caption_head.n_bits:
             raise ValueError(
@@ -72,6 +74,9 @@ class CrossModalHasher:
         code_bytes(image_head.n_bits)
         check_device(device)
         check_views(image_views)
+        if not 0 <= dither < 1:
+            raise ValueError(f"dither is {dither}; expected a share, 0 <= dither < 1")
+        self.dither = float(dither)
         self.n_bits = image_head.n_bits
         self.image_views = tuple(image_views)
         self.image_encoder = image_encoder
@@ -83,8 +88,12 @@ class CrossModalHasher:
         self._image_encoder: ImageEncoder | None = None
         self._caption_encoder: CaptionEncoder | None = None
 
-    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    def encode_images(self, images: Sequence[NDArray[np.uint8]], *, database: bool = False) -> NDArray[np.uint8]:
         """Encode images of any sizes, each (H, W, 3) uint8 RGB, to packed codes.
+
+        Args:
+            images: what to encode.
+            database: whether the codes are to be searched instead of asking, see `database_codes`.
 
         Returns:
             (N, ceil(n_bits / 8)) uint8.
@@ -93,17 +102,26 @@ class CrossModalHasher:
             ValueError: if an image has another shape or dtype.
             ImportError: if the encoder's package is missing.
         """
-        return pack_codes(self.relax_images(images))
+        relaxed = self.relax_images(images)
+        return self.database_codes(relaxed) if database else pack_codes(relaxed)
 
-    def encode_captions(self, captions: Sequence[str]) -> NDArray[np.uint8]:
-        """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
+    def encode_captions(self, captions: Sequence[str], *, database: bool = False) -> NDArray[np.uint8]:
+        """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8; ``database`` as in `encode_images`.
 
         Raises:
             ValueError: if a caption is empty or not a string.
             TypeError: if ``captions`` is one string.
             ImportError: if the encoder's package is missing.
         """
-        return pack_codes(self.relax_captions(captions))
+        relaxed = self.relax_captions(captions)
+        return self.database_codes(relaxed) if database else pack_codes(relaxed)
+
+    def database_codes(self, relaxed: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Pack relaxed codes of a database: their signs, of short codes after a dither.
+
+        Queries are packed plainly (`rshash.pack_codes`). Both may be mixed up: the ranking is a little worse then.
+        """
+        return pack_codes(dither(relaxed, self.dither))
 
     def relax_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return (N, n_bits) float32 relaxed codes of images, what `encode_images` takes the signs of; errors alike."""
@@ -193,7 +211,7 @@ class CrossModalHasher:
         weights = safetensors.torch.save(self._weights())
         settings = {
             "format": FORMAT,
-            "format_version": 1 if self._is_plain() else FORMAT_VERSION,  # 1 is what older rshash reads
+            "format_version": self._format_version(),
             **self._settings(),
             "weights_sha256": sha256(weights).hexdigest(),
             "provenance": self.provenance,
@@ -230,7 +248,8 @@ class CrossModalHasher:
             for modality, head in heads.items():
                 prefix = f"{modality}."
                 if f"{prefix}rotation" in weights:
-                    head.rotate(torch.empty(head.n_bits, head.n_bits, device="meta"))
+                    gain = 1.0 if f"{prefix}gain" in weights else None
+                    head.rotate(torch.empty(head.n_bits, head.n_bits, device="meta"), gain)
                 head.load_state_dict(
                     {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)},
                     assign=True,
@@ -246,6 +265,7 @@ class CrossModalHasher:
             settings["provenance"],
             device,
             settings.get("image_views", ORIGINAL),
+            settings.get("dither", 0.0),
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -257,12 +277,19 @@ class CrossModalHasher:
             "caption_encoder": self.caption_encoder,
             "caption_dim": self.caption_head.dim,
             "caption_hidden": self.caption_head.hidden,
-            **({} if self._is_plain() else {"image_views": list(self.image_views)}),
+            **({} if self._format_version() == 1 else {"image_views": list(self.image_views)}),
+            **({"dither": self.dither} if self.dither else {}),
         }
 
-    def _is_plain(self) -> bool:
-        """Whether images are encoded once and no head turns its codes: what the first version of the format holds."""
-        return self.image_views == ORIGINAL and self.image_head.rotation is None and self.caption_head.rotation is None
+    def _format_version(self) -> int:
+        """Oldest version of the format that holds the hasher, so that an older rshash reads what it can.
+
+        1 has neither image views nor turned heads; 2 has both, 3 also a gain behind the turn, or a dither.
+        """
+        heads = self.image_head, self.caption_head
+        if self.dither or any(head.gain is not None for head in heads):
+            return 3
+        return 1 if self.image_views == ORIGINAL and all(head.rotation is None for head in heads) else 2
 
     def _weights(self) -> dict[str, torch.Tensor]:
         heads = (("image", self.image_head), ("caption", self.caption_head))
@@ -294,7 +321,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise ValueError(f"{path} does not describe a hasher: its format is not {FORMAT!r}")
     version = settings.get("format_version")
-    if version not in (1, FORMAT_VERSION):
+    if version not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
             f"{path} has format version {version!r}, this rshash reads 1 to {FORMAT_VERSION}; install a newer rshash"
         )
@@ -303,6 +330,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         least = 0 if name.endswith("hidden") else 1  # a linear head has no hidden layer
         if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):
             raise ValueError(f"{path} is damaged: {name} is {value!r}, expected {_kind_in_words(kind)}")
+    share = settings.get("dither", 0.0)
+    if not isinstance(share, float) or not 0 <= share < 1:
+        raise ValueError(f"{path} is damaged: dither is {share!r}, expected a share, 0 <= dither < 1")
     return settings
 
 

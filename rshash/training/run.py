@@ -165,7 +165,14 @@ def train(
         record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
         image_head = heads[0] if projection is None else projection.unfold(heads[0])
         return CrossModalHasher(
-            image_head, heads[1], image_encoder, caption_encoder, record, device, chosen.encoded_views
+            image_head,
+            heads[1],
+            image_encoder,
+            caption_encoder,
+            record,
+            device,
+            chosen.encoded_views,
+            objective.dither,
         )
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
