@@ -70,10 +70,8 @@ def codes_by_id(path):
 
 
 def encoded_one_by_one(hasher, folder):
-    return {
-        path.relative_to(folder).as_posix(): hasher.encode_images([np.asarray(Image.open(path))], database=True).tobytes()
-        for path in folder.rglob("*.png")
-    }
+    pictures = {path.relative_to(folder).as_posix(): np.asarray(Image.open(path)) for path in folder.rglob("*.png")}
+    return {name: hasher.encode_images([picture], database=True).tobytes() for name, picture in pictures.items()}
 
 
 def test_a_folder_becomes_an_archive_that_is_searched(images, hasher, tmp_path):
