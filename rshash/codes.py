@@ -76,7 +76,7 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
 
     Args:
         relaxed: (N, n_bits) as `pack_codes` takes them.
-        share: 0 for none, below 1.
+        share: 0 for none; at 1 a bit is 1 with probability (1 + value) / 2, and the mean of a distance is exact.
 
     Returns:
         (N, n_bits) float32, for `pack_codes`.

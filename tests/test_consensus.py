@@ -213,17 +213,12 @@ def test_learning_rate_rises_then_falls_to_almost_nothing():
     assert 0 < rates[-1] < 0.01
 
 
+def test_codes_of_a_database_are_dithered():
+    assert make_consensus(dither=0.25).dither == 0.25
+
+
 def test_impossible_options_are_refused():
     with pytest.raises(ValueError, match="consensus contrasts image views, got one"):
         make_consensus(make_pairs(n_image_views=1))
     with pytest.raises(ValueError, match=r"option 'agreement' is 1\.5; expected a share, 0 to 1"):
         make_consensus(agreement=1.5)
-
-
-def test_long_codes_are_turned_and_short_ones_dithered():
-    short, long = make_consensus(rotate_from=17), make_consensus(rotate_from=16)
-    assert short.image_head.rotation is None
-    assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
-    torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))
-    assert long.image_head.gain == long.caption_head.gain == 4 * long.options.gain
-    assert (short.dither, long.dither) == (short.options.dither, 0)

@@ -206,7 +206,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
     ({"image_dim": 1 << 20, "image_hidden": 1 << 20}, "weights.safetensors does not fit hasher.json"),  # 4 TB
     ({"image_encoder": None}, "image_encoder is None, expected a string"),
     ({"provenance": []}, "provenance is .*, expected an object"),
-    ({"dither": "much"}, "dither is 'much', expected a share, 0 <= dither < 1"),
+    ({"dither": "much"}, "dither is 'much', expected a share, 0 <= dither <= 1"),
     ({"dither": 1.5}, "dither is 1.5, expected a share"),
     ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),
 ])  # fmt: skip
@@ -250,23 +250,6 @@ def test_a_turned_hasher_keeps_cosines_and_comes_back_the_same(tmp_path, image_v
     assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 2
 
 
-def test_a_gain_behind_the_turn_moves_no_sign_and_comes_back_the_same(tmp_path):
-    plain, hasher = make_hasher(), make_hasher()
-    rotation = torch.nn.init.orthogonal_(torch.empty(20, 20), generator=torch.Generator().manual_seed(0))
-    for turned, gain in ((plain, None), (hasher, 1.5)):
-        turned.image_head.rotate(rotation, gain)
-        turned.caption_head.rotate(rotation, gain)
-    features = load_caption_encoder("bag-of-words").encode(CAPTIONS)
-    before, after = plain.relaxed_captions(features), hasher.relaxed_captions(features)
-    np.testing.assert_allclose(np.arctanh(after.astype(float)), 1.5 * 20**0.5 * before, rtol=1e-3, atol=1e-6)
-    assert np.array_equal(hasher.encode_captions(CAPTIONS), plain.encode_captions(CAPTIONS))
-    hasher.save(tmp_path / "a.hasher")
-    again = CrossModalHasher.load(tmp_path / "a.hasher")
-    assert again.fingerprint == hasher.fingerprint != plain.fingerprint
-    assert np.array_equal(again.relaxed_captions(features), after)
-    assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 3
-
-
 def test_only_codes_of_a_database_are_dithered(tmp_path):
     plain, hasher = make_hasher(), make_hasher(dither=0.9)
     sentences = [f"{number} ships" for number in range(50)]
@@ -284,7 +267,7 @@ def test_only_codes_of_a_database_are_dithered(tmp_path):
     assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 3
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_dither_that_is_no_share_is_refused(share):
-    with pytest.raises(ValueError, match="expected a share, 0 <= dither < 1"):
+    with pytest.raises(ValueError, match="expected a share, 0 <= dither <= 1"):
         make_hasher(dither=share)

@@ -15,9 +15,7 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
-do. Codes of many bits are turned by a random rotation, which breaks such ties, and pass a second tanh behind it: the
-contrasts compare nearly the signs that are taken. Shorter codes of a database are dithered instead
-(`rshash.codes.dither`).
+do. Codes of a database are dithered (`rshash.codes.dither`), which breaks such ties.
 """
 
 from dataclasses import dataclass
@@ -47,10 +45,7 @@ class ConsensusOptions(Options):
         temperature: of the contrasts.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
-            Items of one kind then keep different codes; shorter codes have no bits to spare for that.
-        gain: of the tanh behind the rotation.
-        dither: share by which the codes of a database are dithered where they are not turned.
+        dither: share by which the codes of a database are dithered.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -74,9 +69,7 @@ class ConsensusOptions(Options):
     temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
-    rotate_from: int = number(64, least=1)
-    gain: float = number(1.0, above=0)
-    dither: float = number(0.5, least=0)
+    dither: float = number(0.6, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
@@ -111,12 +104,7 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        if n_bits >= options.rotate_from:
-            rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
-            self.image_head.rotate(rotation, options.gain)
-            self.caption_head.rotate(rotation, options.gain)
-        else:
-            self.dither = options.dither
+        self.dither = options.dither
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
         counts = torch.from_numpy(pairs.first_caption).diff()

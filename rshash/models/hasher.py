@@ -74,8 +74,8 @@ class CrossModalHasher:
         code_bytes(image_head.n_bits)
         check_device(device)
         check_views(image_views)
-        if not 0 <= dither < 1:
-            raise ValueError(f"dither is {dither}; expected a share, 0 <= dither < 1")
+        if not 0 <= dither <= 1:
+            raise ValueError(f"dither is {dither}; expected a share, 0 <= dither <= 1")
         self.dither = float(dither)
         self.n_bits = image_head.n_bits
         self.image_views = tuple(image_views)
@@ -117,7 +117,7 @@ class CrossModalHasher:
         return self.database_codes(relaxed) if database else pack_codes(relaxed)
 
     def database_codes(self, relaxed: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Pack relaxed codes of a database: their signs, of short codes after a dither.
+        """Pack relaxed codes of a database: their signs after a dither, where the hasher has one.
 
         Queries are packed plainly (`rshash.pack_codes`). Both may be mixed up: the ranking is a little worse then.
         """
@@ -248,8 +248,7 @@ class CrossModalHasher:
             for modality, head in heads.items():
                 prefix = f"{modality}."
                 if f"{prefix}rotation" in weights:
-                    gain = 1.0 if f"{prefix}gain" in weights else None
-                    head.rotate(torch.empty(head.n_bits, head.n_bits, device="meta"), gain)
+                    head.rotate(torch.empty(head.n_bits, head.n_bits, device="meta"))
                 head.load_state_dict(
                     {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)},
                     assign=True,
@@ -284,12 +283,12 @@ class CrossModalHasher:
     def _format_version(self) -> int:
         """Oldest version of the format that holds the hasher, so that an older rshash reads what it can.
 
-        1 has neither image views nor turned heads; 2 has both, 3 also a gain behind the turn, or a dither.
+        1 has neither image views nor turned heads; 2 has both, 3 also a dither.
         """
-        heads = self.image_head, self.caption_head
-        if self.dither or any(head.gain is not None for head in heads):
+        if self.dither:
             return 3
-        return 1 if self.image_views == ORIGINAL and all(head.rotation is None for head in heads) else 2
+        is_turned = self.image_head.rotation is not None or self.caption_head.rotation is not None
+        return 2 if is_turned or self.image_views != ORIGINAL else 1
 
     def _weights(self) -> dict[str, torch.Tensor]:
         heads = (("image", self.image_head), ("caption", self.caption_head))
@@ -331,8 +330,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):
             raise ValueError(f"{path} is damaged: {name} is {value!r}, expected {_kind_in_words(kind)}")
     share = settings.get("dither", 0.0)
-    if not isinstance(share, float) or not 0 <= share < 1:
-        raise ValueError(f"{path} is damaged: dither is {share!r}, expected a share, 0 <= dither < 1")
+    if not isinstance(share, float) or not 0 <= share <= 1:
+        raise ValueError(f"{path} is damaged: dither is {share!r}, expected a share, 0 <= dither <= 1")
     return settings
 
 

@@ -23,7 +23,6 @@ class HashHead(nn.Module):
     mean: Tensor
     deviation: Tensor
     rotation: Tensor | None
-    gain: Tensor | None
 
     def __init__(self, dim: int, n_bits: int, hidden: int = 4096) -> None:
         super().__init__()
@@ -33,7 +32,6 @@ class HashHead(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self.register_buffer("rotation", None)
-        self.register_buffer("gain", None)
         self.layers = (
             nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
             if hidden
@@ -53,19 +51,13 @@ class HashHead(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
 
-    def rotate(self, rotation: Tensor, gain: float | None = None) -> None:
-        """Turn the relaxed codes by an orthogonal matrix (n_bits, n_bits), and draw what comes of it to ±1 again.
+    def rotate(self, rotation: Tensor) -> None:
+        """Turn the relaxed codes by an orthogonal matrix (n_bits, n_bits), scaled so that they stay within (-1, 1).
 
-        Saturated codes of one cluster have equal signs. Turned ones keep some of the differences between their relaxed
-        codes (random hyperplanes, Charikar, STOC 2002).
-
-        Args:
-            rotation: the matrix.
-            gain: of the tanh behind it, so that a loss sees nearly the signs that are taken. None leaves the turned
-                codes as they are, cosines with them, only scaled to stay within (-1, 1).
+        Cosines stay as they are, signs do not: saturated codes of one cluster have equal signs, turned ones keep some
+        of the differences between their relaxed codes (random hyperplanes, Charikar, STOC 2002).
         """
         self.rotation = rotation / self.n_bits**0.5
-        self.gain = None if gain is None else rotation.new_full((), gain * self.n_bits**0.5)
 
     def embed(self, features: Tensor) -> Tensor:
         """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
@@ -75,10 +67,7 @@ class HashHead(nn.Module):
     def relax(self, embedded: Tensor, sharpness: float = 1.0) -> Tensor:
         """Map what `embed` gives to (B, n_bits) relaxed codes in (-1, 1), nearer to ±1 the higher the sharpness."""
         relaxed = torch.tanh(sharpness * self.layers[-1](embedded))
-        if self.rotation is None:
-            return relaxed
-        turned = relaxed @ self.rotation
-        return turned if self.gain is None else torch.tanh(self.gain * turned)
+        return relaxed if self.rotation is None else relaxed @ self.rotation
 
     def forward(self, features: Tensor, sharpness: float = 1.0) -> Tensor:
         """Map (B, dim) features to (B, n_bits) relaxed codes in (-1, 1)."""

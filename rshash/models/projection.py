@@ -58,8 +58,7 @@ class Projection:
         directions, mean = (torch.from_numpy(part).to(head.mean) for part in (self.directions, self.mean))
         whole = HashHead(len(mean), head.n_bits, head.hidden).to(head.mean.device)
         if head.rotation is not None:
-            gain = None if head.gain is None else 1.0
-            whole.rotate(head.rotation, gain)  # of the right shape, replaced by the next lines
+            whole.rotate(head.rotation)  # of the right shape, replaced by the next lines
         weights = dict(head.state_dict())
         first = weights["layers.0.weight"] @ directions.T / head.deviation
         bias = (
