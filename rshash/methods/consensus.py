@@ -69,7 +69,7 @@ class ConsensusOptions(Options):
     temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
-    dither: float = number(0.6, least=0)
+    dither: float = number(0.7, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
