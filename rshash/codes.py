@@ -87,7 +87,7 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     values = np.asarray(_as_array(relaxed, "relaxed codes"), dtype=np.float32)
     if not share:
         return values
-    waves = np.random.default_rng(0).normal(scale=6, size=(min(values.shape[1], 64), values.shape[1]))
+    waves = np.random.default_rng(0).normal(scale=10, size=(min(values.shape[1], 64), values.shape[1]))
     noise = np.arcsin(np.sin(values[:, : len(waves)] @ waves.astype(np.float32))) * (2 / np.pi)  # triangles in [-1, 1]
     return (values + share * noise).astype(np.float32)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rshash.codes import Codes
+from rshash.codes import Codes, pack_codes
 from rshash.data.dataset import CaptionDataset
 from rshash.models.cache import FeatureCache
 from rshash.models.features import caption_features, iterate_image_features
@@ -38,7 +38,7 @@ def image_codes(
     Raises:
         ValueError: if an image cannot be read.
     """
-    return map(hasher.database_codes, relaxed_image_codes(hasher, dataset, cache=cache, progress=progress))
+    return map(pack_codes, relaxed_image_codes(hasher, dataset, cache=cache, progress=progress))
 
 
 def caption_codes(
@@ -48,7 +48,7 @@ def caption_codes(
 
     Arguments as `image_codes`; the blocks add up to as many rows as the data set has captions.
     """
-    return map(hasher.database_codes, relaxed_caption_codes(hasher, dataset, cache=cache, progress=progress))
+    return map(hasher.pack_captions, relaxed_caption_codes(hasher, dataset, cache=cache, progress=progress))
 
 
 def relaxed_image_codes(

@@ -56,13 +56,13 @@ def test_a_data_set_gets_the_codes_of_its_captions_in_order(hasher, dataset):
     assert np.array_equal(codes, hasher.encode_captions([text for own in dataset.captions for text in own]))
 
 
-def test_rows_of_a_database_are_dithered(hasher, dataset):
+def test_captions_of_a_database_are_dithered(hasher, dataset):
     heads = hasher.image_head, hasher.caption_head
     dithering = CrossModalHasher(*heads, "small-cnn", "bag-of-words", dither=0.9)
-    codes = np.concatenate([block for block, _ in encode_rows(dithering, dataset, "images", progress=False)])
-    images = [dataset.image(row) for row in range(N)]
-    assert np.array_equal(codes, dithering.encode_images(images, database=True))
-    assert not np.array_equal(codes, hasher.encode_images(images))
+    codes = np.concatenate([block for block, _ in encode_rows(dithering, dataset, "captions", progress=False)])
+    captions = [text for own in dataset.captions for text in own]
+    assert np.array_equal(codes, dithering.encode_captions(captions, database=True))
+    assert not np.array_equal(codes, hasher.encode_captions(captions))
 
 
 def test_a_cache_changes_nothing(hasher, dataset, tmp_path):

@@ -71,7 +71,7 @@ def codes_by_id(path):
 
 def encoded_one_by_one(hasher, folder):
     pictures = {path.relative_to(folder).as_posix(): np.asarray(Image.open(path)) for path in folder.rglob("*.png")}
-    return {name: hasher.encode_images([picture], database=True).tobytes() for name, picture in pictures.items()}
+    return {name: hasher.encode_images([picture]).tobytes() for name, picture in pictures.items()}
 
 
 def test_a_folder_becomes_an_archive_that_is_searched(images, hasher, tmp_path):
@@ -234,6 +234,10 @@ def test_a_new_caption_or_class_changes_the_item_and_keeps_the_code(images, hash
     again = ingest(tmp_path / "t.rshash", DatasetSource(dataset("two"), "captions"), hasher, progress=False)
     assert (counts(texts), counts(again)) == ((10, 0, 0, 0, 0), (0, 1, 0, 9, 0))
     assert codes_by_id(tmp_path / "t.rshash")["0.png#0"] == hasher.encode_captions(["two"])[0].tobytes()
+    dithering = CrossModalHasher(hasher.image_head, hasher.caption_head, "small-cnn", "bag-of-words", dither=1.0)
+    ingest(tmp_path / "d.rshash", DatasetSource(dataset("two"), "captions"), dithering, progress=False)
+    expected = dithering.encode_captions(["two"], database=True)[0].tobytes()
+    assert codes_by_id(tmp_path / "d.rshash")["0.png#0"] == expected != hasher.encode_captions(["two"])[0].tobytes()
 
 
 def test_features_in_a_cache_are_not_computed_again(images, hasher, tmp_path, monkeypatch):
@@ -356,10 +360,10 @@ def test_a_long_run_never_leaves_many_segments(images, hasher, tmp_path, monkeyp
     assert codes_by_id(tmp_path / "a.rshash") == encoded_one_by_one(hasher, images)
 
 
-@pytest.mark.parametrize("settings", [{"image_views": ("original", "flip")}, {"dither": 0.9}])
-def test_views_and_dither_of_a_hasher_are_followed(images, tmp_path, settings):
+def test_a_hasher_with_several_views_is_followed(images, tmp_path):
     plain = make_hasher()
-    hasher = CrossModalHasher(plain.image_head, plain.caption_head, "small-cnn", "bag-of-words", **settings)
+    heads = plain.image_head, plain.caption_head
+    hasher = CrossModalHasher(*heads, "small-cnn", "bag-of-words", image_views=("original", "flip"), dither=0.9)
     cache = FeatureCache(tmp_path / "cache")
     for name in ("a.rshash", "b.rshash"):
         take_in(tmp_path / name, images, hasher, cache=cache)

@@ -123,12 +123,12 @@ def evaluate(
             modality,
             captions,
             relevance,
-            pack if ranking == "hamming" else np.asarray,
+            _packing(hasher, ranking, searched=name == "database" and modality == "t"),
             item_numbers,
             cache,
             progress,
         )
-        for name, half, pack in (("query", query, pack_codes), ("database", database, hasher.database_codes))
+        for name, half in (("query", query), ("database", database))
         for modality in sorted(modalities)
     }
     reports = {
@@ -158,6 +158,13 @@ def evaluate(
             "hasher": {"fingerprint": hasher.fingerprint, **hasher.provenance},
         },
     )
+
+
+def _packing(hasher: "CrossModalHasher", ranking: str, searched: bool) -> Callable[[NDArray[np.float32]], Any]:
+    """Return what becomes of relaxed codes before they are ranked; ``searched`` of captions of the database."""
+    if ranking == "cosine":
+        return np.asarray
+    return hasher.pack_captions if searched else pack_codes
 
 
 def _encode(

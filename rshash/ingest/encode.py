@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rshash.codes import pack_codes
 from rshash.data.images import BadImage
 from rshash.data.views import IMAGE_VIEWS
 from rshash.ingest.entry import Content, Entry
@@ -62,13 +63,13 @@ class Encoder:
         cache: where features are looked up and kept; None keeps none.
 
     Attributes:
-        hasher: as given.
+        pack: relaxed codes → packed codes.
         seconds: time spent in the encoder and its head so far.
     """
 
     def __init__(self, hasher: CrossModalHasher, kind: str, cache: FeatureCache | None = None) -> None:
-        self.hasher = hasher
         images = kind == "images"
+        self.pack = pack_codes if images else hasher.pack_captions
         encoder: ImageEncoder | CaptionEncoder
         encoder = hasher.load_image_encoder() if images else hasher.load_caption_encoder()
         self._relax: Callable[..., NDArray[np.float32]] = hasher.relaxed_images if images else hasher.relaxed_captions

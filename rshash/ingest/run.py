@@ -181,7 +181,7 @@ class _Run:
         good = (reading for reading in readings if self._usable(reading))
         for block in blocks(good, _ENCODED):
             relaxed, finite = self._encoder.encode(block)
-            codes = self._encoder.hasher.database_codes(relaxed)
+            codes = self._encoder.pack(relaxed)
             for reading, code, floats, is_finite in zip(block, codes, relaxed, finite, strict=True):
                 entry = reading.entry
                 if not is_finite:

@@ -15,7 +15,7 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
-do. Codes of a database are dithered (`rshash.codes.dither`), which breaks such ties.
+do. Codes of captions that are searched are dithered (`rshash.codes.dither`), which breaks such ties.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class ConsensusOptions(Options):
         temperature: of the contrasts.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        dither: share by which the codes of a database are dithered.
+        dither: share by which the codes of captions are dithered in a database.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -69,7 +69,7 @@ class ConsensusOptions(Options):
     temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
-    dither: float = number(0.7, least=0)
+    dither: float = number(0.8, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)

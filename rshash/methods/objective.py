@@ -27,7 +27,7 @@ class Objective(nn.Module):
         options: of the method.
 
     Attributes:
-        dither: share by which codes of a database are dithered, see `rshash.codes.dither`.
+        dither: share by which codes of captions are dithered in a database, see `rshash.codes.dither`.
     """
 
     dither = 0.0

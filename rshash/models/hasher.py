@@ -44,7 +44,7 @@ class CrossModalHasher:
         device: torch device of heads and encoders.
         image_views: views of an image whose relaxed codes are averaged, from `rshash.data.views.FIXED_IMAGE_VIEWS`;
             n of them cost n passes of the image encoder.
-        dither: share by which relaxed codes of a database are dithered, see `rshash.codes.dither`.
+        dither: share by which relaxed codes of captions are dithered in a database, see `rshash.codes.dither`.
 
     Raises:
         ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, the share is no
@@ -88,12 +88,8 @@ class CrossModalHasher:
         self._image_encoder: ImageEncoder | None = None
         self._caption_encoder: CaptionEncoder | None = None
 
-    def encode_images(self, images: Sequence[NDArray[np.uint8]], *, database: bool = False) -> NDArray[np.uint8]:
+    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         """Encode images of any sizes, each (H, W, 3) uint8 RGB, to packed codes.
-
-        Args:
-            images: what to encode.
-            database: whether the codes are to be searched instead of asking, see `database_codes`.
 
         Returns:
             (N, ceil(n_bits / 8)) uint8.
@@ -102,11 +98,14 @@ class CrossModalHasher:
             ValueError: if an image has another shape or dtype.
             ImportError: if the encoder's package is missing.
         """
-        relaxed = self.relax_images(images)
-        return self.database_codes(relaxed) if database else pack_codes(relaxed)
+        return pack_codes(self.relax_images(images))
 
     def encode_captions(self, captions: Sequence[str], *, database: bool = False) -> NDArray[np.uint8]:
-        """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8; ``database`` as in `encode_images`.
+        """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
+
+        Args:
+            captions: what to encode.
+            database: whether they are to be searched instead of asking, see `pack_captions`.
 
         Raises:
             ValueError: if a caption is empty or not a string.
@@ -114,12 +113,13 @@ class CrossModalHasher:
             ImportError: if the encoder's package is missing.
         """
         relaxed = self.relax_captions(captions)
-        return self.database_codes(relaxed) if database else pack_codes(relaxed)
+        return self.pack_captions(relaxed) if database else pack_codes(relaxed)
 
-    def database_codes(self, relaxed: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Pack relaxed codes of a database: their signs after a dither, where the hasher has one.
+    def pack_captions(self, relaxed: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Pack relaxed codes of captions that are to be searched: their signs after a dither, where the hasher has one.
 
-        Queries are packed plainly (`rshash.pack_codes`). Both may be mixed up: the ranking is a little worse then.
+        Images are packed plainly (`rshash.pack_codes`), so that one that asks finds itself at distance 0, and so are
+        captions that ask. Dithered ones that ask, or plain ones that are searched, only rank a little worse.
         """
         return pack_codes(dither(relaxed, self.dither))
 
