@@ -72,7 +72,8 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     either side, those near ±1 stay, and the distance to a query comes nearer to its product with the relaxed code, on
     average. Dither what is stored, never what asks, so that only one side is noisy.
 
-    The noise is a fixed function of the row, smooth enough that near duplicates stay near: equal rows stay equal.
+    The noise is a fixed function of the row, and smooth: equal rows stay equal, and rows that differ by much less than
+    the share stay near.
 
     Args:
         relaxed: (N, n_bits) as `pack_codes` takes them.
@@ -87,7 +88,7 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     values = np.asarray(_as_array(relaxed, "relaxed codes"), dtype=np.float32)
     if not share:
         return values
-    waves = np.random.default_rng(0).normal(scale=10, size=(min(values.shape[1], 64), values.shape[1]))
+    waves = np.random.default_rng(0).normal(scale=8 / share, size=(min(values.shape[1], 64), values.shape[1]))
     noise = np.arcsin(np.sin(values[:, : len(waves)] @ waves.astype(np.float32))) * (2 / np.pi)  # triangles in [-1, 1]
     return (values + share * noise).astype(np.float32)
 
