@@ -35,10 +35,10 @@ def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0,
     )
 
 
-def make_consensus(pairs=None, **options):
+def make_consensus(pairs=None, n_bits=16, **options):
     torch.manual_seed(0)
-    fixed = {"hidden": 16, "epochs": 10, "temperature": 0.5}
-    return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{**fixed, **options}))
+    fixed = {"hidden": 16, "epochs": 10, "temperature": 2.0, "short_temperature": 0.5}
+    return Consensus(pairs or make_pairs(), n_bits, ConsensusOptions(**{**fixed, **options}))
 
 
 def run_epochs(objective, first, last):
@@ -211,6 +211,11 @@ def test_learning_rate_rises_then_falls_to_almost_nothing():
     assert rates[0] < rates[1] < rates[2] == max(rates)
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0 < rates[-1] < 0.01
+
+
+@pytest.mark.parametrize(("n_bits", "temperature"), [(63, 0.5), (64, 2.0)])
+def test_short_codes_have_a_temperature_of_their_own(n_bits, temperature):
+    assert make_consensus(n_bits=n_bits).temperature == temperature
 
 
 def test_codes_of_a_database_are_dithered():

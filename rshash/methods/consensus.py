@@ -33,6 +33,8 @@ from rshash.methods.options import Options, number
 from rshash.methods.pairs import Batch, TrainingPairs
 from rshash.methods.schedule import cosine
 
+_LONG = 64  # bits
+
 
 @dataclass(frozen=True)
 class ConsensusOptions(Options):
@@ -43,6 +45,7 @@ class ConsensusOptions(Options):
 
     Attributes:
         temperature: of the contrasts.
+        short_temperature: of the contrasts of codes under 64 bits; a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
         dither: share by which the codes of captions are dithered in a database.
@@ -66,7 +69,8 @@ class ConsensusOptions(Options):
     hidden: int = number(1024, least=0)
     components: int = number(384, least=0)
     learning_rate: float = number(2e-3, above=0)
-    temperature: float = number(0.4, above=0)
+    temperature: float = number(0.5, above=0)
+    short_temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
     dither: float = number(0.8, least=0)
@@ -104,6 +108,7 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
+        self.temperature = options.temperature if n_bits >= _LONG else options.short_temperature
         self.dither = options.dither
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
@@ -166,7 +171,7 @@ class Consensus(Objective):
             share = (1 - options.agreement) * belief  # (B, 1) of the own partner
             targets = share * own + (1 - share) * similarities.softmax(dim=1)
             backward = share * own + (1 - share) * similarities.T.softmax(dim=1)
-        return soft_info_nce(first, second, targets, backward, options.temperature).sum()
+        return soft_info_nce(first, second, targets, backward, self.temperature).sum()
 
     def _draw_views(self, batch: Batch) -> Tensor:
         """Draw two different views of each image: (2B, image dim)."""
