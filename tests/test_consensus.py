@@ -35,10 +35,10 @@ def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0,
     )
 
 
-def make_consensus(pairs=None, n_bits=16, **options):
+def make_consensus(pairs=None, **options):
     torch.manual_seed(0)
     fixed = {"hidden": 16, "epochs": 10, "temperature": 2.0, "short_temperature": 0.5}
-    return Consensus(pairs or make_pairs(), n_bits, ConsensusOptions(**{**fixed, **options}))
+    return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{**fixed, **options}))
 
 
 def run_epochs(objective, first, last):
@@ -213,17 +213,21 @@ def test_learning_rate_rises_then_falls_to_almost_nothing():
     assert 0 < rates[-1] < 0.01
 
 
-@pytest.mark.parametrize(("n_bits", "temperature"), [(63, 0.5), (64, 2.0)])
-def test_short_codes_have_a_temperature_of_their_own(n_bits, temperature):
-    assert make_consensus(n_bits=n_bits).temperature == temperature
-
-
-def test_codes_of_a_database_are_dithered():
-    assert make_consensus(dither=0.25).dither == 0.25
-
-
 def test_impossible_options_are_refused():
     with pytest.raises(ValueError, match="consensus contrasts image views, got one"):
         make_consensus(make_pairs(n_image_views=1))
     with pytest.raises(ValueError, match=r"option 'agreement' is 1\.5; expected a share, 0 to 1"):
         make_consensus(agreement=1.5)
+
+
+def test_long_codes_are_turned_and_short_ones_dithered():
+    short, long = make_consensus(rotate_from=17), make_consensus(rotate_from=16)
+    assert short.image_head.rotation is None
+    assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
+    torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))
+    assert (short.dither, long.dither) == (short.options.dither, 0)
+
+
+def test_short_codes_have_a_temperature_of_their_own():
+    assert make_consensus(rotate_from=17).temperature == 0.5
+    assert make_consensus(rotate_from=16).temperature == 2.0

@@ -15,7 +15,8 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
-do. Codes of captions that are searched are dithered (`rshash.codes.dither`), which breaks such ties.
+do. Codes of many bits are turned by a random rotation, which breaks such ties. Shorter ones of captions that are
+searched are dithered instead (`rshash.codes.dither`).
 """
 
 from dataclasses import dataclass
@@ -33,8 +34,6 @@ from rshash.methods.options import Options, number
 from rshash.methods.pairs import Batch, TrainingPairs
 from rshash.methods.schedule import cosine
 
-_LONG = 64  # bits
-
 
 @dataclass(frozen=True)
 class ConsensusOptions(Options):
@@ -45,10 +44,12 @@ class ConsensusOptions(Options):
 
     Attributes:
         temperature: of the contrasts.
-        short_temperature: of the contrasts of codes under 64 bits; a lower one keeps more of them apart.
+        short_temperature: of the contrasts of codes that are not turned; a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        dither: share by which the codes of captions are dithered in a database.
+        rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
+            Items of one kind then keep different codes; shorter codes have no bits to spare for that.
+        dither: share by which codes of captions that are not turned are dithered in a database.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -73,6 +74,7 @@ class ConsensusOptions(Options):
     short_temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
+    rotate_from: int = number(64, least=1)
     dither: float = number(0.8, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
@@ -108,8 +110,14 @@ class Consensus(Objective):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        self.temperature = options.temperature if n_bits >= _LONG else options.short_temperature
-        self.dither = options.dither
+        is_long = n_bits >= options.rotate_from
+        self.temperature = options.temperature if is_long else options.short_temperature
+        if is_long:
+            rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
+            self.image_head.rotate(rotation)
+            self.caption_head.rotate(rotation)
+        else:
+            self.dither = options.dither
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
         counts = torch.from_numpy(pairs.first_caption).diff()
