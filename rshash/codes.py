@@ -82,10 +82,17 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     Returns:
         (N, n_bits) float32, for `pack_codes`.
 
+    Raises:
+        ValueError: if ``relaxed`` is not 2-D, or ``share`` is outside 0..1.
+
     >>> dither(np.array([[0.9, -0.2], [0.9, -0.2]]), share=0.5).shape
     (2, 2)
     """
     values = np.asarray(_as_array(relaxed, "relaxed codes"), dtype=np.float32)
+    if values.ndim != 2:
+        raise ValueError(f"relaxed codes must have shape (N, n_bits), got {values.shape}")
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; expected a share, 0 to 1")
     if not share:
         return values
     waves = np.random.default_rng(0).normal(scale=8 / share, size=(min(values.shape[1], 64), values.shape[1]))

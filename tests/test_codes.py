@@ -132,3 +132,13 @@ def test_near_duplicates_stay_near_when_dithered():
 
 def test_no_relaxed_codes_are_dithered_to_none():
     assert dither(np.zeros((0, 16)), 0.5).shape == (0, 16)
+
+
+@pytest.mark.parametrize(("shape", "share", "message"), [
+    ((16,), 0.5, r"shape \(N, n_bits\), got \(16,\)"),
+    ((2, 16), 1.5, "share is 1.5; expected a share, 0 to 1"),
+    ((2, 16), float("nan"), "share is nan"),
+])  # fmt: skip
+def test_what_cannot_be_dithered_is_refused(shape, share, message):
+    with pytest.raises(ValueError, match=message):
+        dither(np.zeros(shape), share)
