@@ -35,10 +35,10 @@ def make_pairs(n=N, chosen=False, n_image_views=3, n_caption_views=2, n_wrong=0,
     )
 
 
-def make_consensus(pairs=None, **options):
+def make_consensus(pairs=None, n_bits=16, **options):
     torch.manual_seed(0)
     fixed = {"hidden": 16, "epochs": 10, "temperature": 2.0, "short_temperature": 0.5}
-    return Consensus(pairs or make_pairs(), 16, ConsensusOptions(**{**fixed, **options}))
+    return Consensus(pairs or make_pairs(), n_bits, ConsensusOptions(**{**fixed, **options}))
 
 
 def run_epochs(objective, first, last):
@@ -220,14 +220,22 @@ def test_impossible_options_are_refused():
         make_consensus(agreement=1.5)
 
 
-def test_long_codes_are_turned_and_short_ones_dithered():
-    short, long = make_consensus(rotate_from=17), make_consensus(rotate_from=16)
+def test_long_codes_are_turned_and_short_ones_dithered_more():
+    short, long = make_consensus(turn_from=17), make_consensus(turn_from=16)
     assert short.image_head.rotation is None
     assert torch.equal(long.image_head.rotation, long.caption_head.rotation)
-    torch.testing.assert_close(16 * long.image_head.rotation @ long.image_head.rotation.T, torch.eye(16))
-    assert (short.dither, long.dither) == (short.options.dither, 0)
+    assert (short.dither, long.dither) == (short.options.short_dither, long.options.dither)
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 15, 16, 17])
+def test_turned_codes_keep_cosines_and_the_signs_of_saturated_bits(n_bits):
+    turned = make_consensus(n_bits=n_bits, turn_from=1).image_head.rotation
+    torch.testing.assert_close(turned @ turned.T / turned[0].square().sum(), torch.eye(n_bits))
+    corners = torch.from_numpy(np.random.default_rng(0).choice([-1.0, 1.0], (50, n_bits))).float()
+    assert ((corners @ turned).sign() == corners).all()
+    assert (corners @ turned).abs().max() <= 1
 
 
 def test_short_codes_have_a_temperature_of_their_own():
-    assert make_consensus(rotate_from=17).temperature == 0.5
-    assert make_consensus(rotate_from=16).temperature == 2.0
+    assert make_consensus(turn_from=17).temperature == 0.5
+    assert make_consensus(turn_from=16).temperature == 2.0

@@ -15,8 +15,9 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
-do. Codes of many bits are turned by a random rotation, which breaks such ties. Shorter ones of captions that are
-searched are dithered instead (`rshash.codes.dither`).
+do. Two things break such ties. Captions that are searched are dithered (`rshash.codes.dither`). Codes of many bits are
+turned besides, each pair of bits by its own angle from 0 to 45 degrees: a relaxed code keeps the signs it is sure of,
+and what it is less sure of changes sides at other values in every pair.
 """
 
 from dataclasses import dataclass
@@ -47,9 +48,10 @@ class ConsensusOptions(Options):
         short_temperature: of the contrasts of codes that are not turned; a lower one keeps more of them apart.
         image_weight: of the contrast of image views; that of images with captions has weight 1.
         caption_weight: of the contrast of captions.
-        rotate_from: width of codes from which both heads are turned by one random rotation before the signs are taken.
-            Items of one kind then keep different codes; shorter codes have no bits to spare for that.
-        dither: share by which codes of captions that are not turned are dithered in a database.
+        turn_from: width of codes from which both heads are turned before the signs are taken. Items of one kind then
+            keep different codes; shorter codes have no bits to spare for that.
+        dither: share by which codes of captions are dithered in a database.
+        short_dither: the same of codes that are not turned.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -74,8 +76,9 @@ class ConsensusOptions(Options):
     short_temperature: float = number(0.4, above=0)
     image_weight: float = number(1.0, least=0)
     caption_weight: float = number(1.0, least=0)
-    rotate_from: int = number(64, least=1)
-    dither: float = number(0.8, least=0)
+    turn_from: int = number(64, least=1)
+    dither: float = number(0.3, least=0)
+    short_dither: float = number(0.8, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
@@ -106,18 +109,17 @@ class Consensus(Objective):
         super().__init__(pairs, n_bits, options)
         if len(pairs.images) < 2:
             raise ValueError("consensus contrasts image views, got one; give two or more in image_views")
-        for name in ("agreement", "agreement_from", "memory", "warm_up", "dither"):
+        for name in ("agreement", "agreement_from", "memory", "warm_up", "dither", "short_dither"):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
-        is_long = n_bits >= options.rotate_from
+        is_long = n_bits >= options.turn_from
         self.temperature = options.temperature if is_long else options.short_temperature
+        self.dither = options.dither if is_long else options.short_dither
         if is_long:
-            rotation = torch.nn.init.orthogonal_(torch.empty(n_bits, n_bits))
+            rotation = _turn_pairs(n_bits)
             self.image_head.rotate(rotation)
             self.caption_head.rotate(rotation)
-        else:
-            self.dither = options.dither
         first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
         self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
         counts = torch.from_numpy(pairs.first_caption).diff()
@@ -216,6 +218,13 @@ class Consensus(Objective):
         sums = torch.zeros_like(images).index_add_(0, chosen, own[self.first_caption[chosen] + offsets])
         self.train()
         return images, functional.normalize(sums, dim=1)
+
+
+def _turn_pairs(n_bits: int) -> Tensor:
+    """Return (n_bits, n_bits): neighbouring bits turned by angles spread evenly over 45 degrees, an odd one left."""
+    angles = torch.arange(n_bits // 2) / (n_bits // 2) * (torch.pi / 4)
+    turns = torch.stack([angles.cos(), angles.sin(), -angles.sin(), angles.cos()], dim=1).view(len(angles), 2, 2)
+    return torch.block_diag(*turns, *torch.ones(n_bits % 2, 1, 1))
 
 
 CONSENSUS = Method(

@@ -55,9 +55,9 @@ class HashHead(nn.Module):
         """Turn the relaxed codes by an orthogonal matrix (n_bits, n_bits), scaled so that they stay within (-1, 1).
 
         Cosines stay as they are, signs do not: saturated codes of one cluster have equal signs, turned ones keep some
-        of the differences between their relaxed codes (random hyperplanes, Charikar, STOC 2002).
+        of the differences between their relaxed codes (hyperplanes other than the axes, Charikar, STOC 2002).
         """
-        self.rotation = rotation / self.n_bits**0.5
+        self.rotation = rotation / rotation.abs().sum(dim=0).max()
 
     def embed(self, features: Tensor) -> Tensor:
         """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
