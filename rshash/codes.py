@@ -68,9 +68,9 @@ def pack_codes(relaxed: Any) -> Codes:
 def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     """Move relaxed codes by up to ``share``, so that the signs of uncertain values vary between items.
 
-    Codes of few bits tie: whatever is nearest to one class gets its code, sure or not. Dithered, values near 0 fall to
-    either side, those near ±1 stay, and the distance to a query comes nearer to its product with the relaxed code, on
-    average. Dither what is stored, never what asks, so that only one side is noisy.
+    Codes tie, above all those of few bits: what is nearest to one class gets its code, sure or not. Dithered, values
+    near 0 fall to either side, those near ±1 stay, and the distance to a query comes nearer to its product with the
+    relaxed code, on average. Dither what is stored, never what asks, so that only one side is noisy.
 
     The noise is a fixed function of the row, and smooth: equal rows stay equal, and rows that differ by much less than
     the share stay near.

@@ -90,13 +90,16 @@ class NoiseReport:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ranking: JSON, or a table with the first caption of each pair where the name ends in .csv.
 
+        Both hold the truth where that is known.
+
         Raises:
             OSError: if the place cannot be written.
         """
         with write_atomically(path) as draft:
             if os.fspath(path).endswith(".csv"):
                 with open(draft, "w", encoding="utf-8", newline="") as file:
-                    table = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+                    columns = COLUMNS if self.truth is None else (*COLUMNS, "wrong")
+                    table = csv.DictWriter(file, columns, extrasaction="ignore")
                     table.writeheader()
                     table.writerows({**entry, "caption": entry["captions"][0]} for entry in self.rows())
             else:

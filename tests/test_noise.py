@@ -126,6 +126,7 @@ def test_reports_are_saved_as_json_and_as_a_table(tmp_path):
         table = list(csv.DictReader(file))
     assert [row["id"] for row in table] == [entry["id"] for entry in content["ranking"]]
     assert table[0]["caption"] == report.dataset.captions[1][0]
+    assert [row["wrong"] for row in table] == [str(entry["wrong"]) for entry in content["ranking"]]
 
 
 def test_a_caption_file_is_cleaned_of_suspected_pairs(tmp_path):

@@ -222,9 +222,13 @@ class Consensus(Objective):
 
 def _turn_pairs(n_bits: int) -> Tensor:
     """Return (n_bits, n_bits): neighbouring bits turned by angles spread evenly over 45 degrees, an odd one left."""
+    first = torch.arange(n_bits // 2) * 2
     angles = torch.arange(n_bits // 2) / (n_bits // 2) * (torch.pi / 4)
-    turns = torch.stack([angles.cos(), angles.sin(), -angles.sin(), angles.cos()], dim=1).view(len(angles), 2, 2)
-    return torch.block_diag(*turns, *torch.ones(n_bits % 2, 1, 1))
+    turns = torch.eye(n_bits)
+    turns[first, first] = turns[first + 1, first + 1] = angles.cos()
+    turns[first, first + 1] = angles.sin()
+    turns[first + 1, first] = -angles.sin()
+    return turns
 
 
 CONSENSUS = Method(

@@ -58,6 +58,7 @@ def iterate_image_features(
         dim=encoder.dim,
         shelf=cache.shelf(encoder, view, seed) if cache else None,
         title=f"{encoder.name}, {view} images",
+        name=lambda row: dataset.ids[row],
         progress=progress,
     )
 
@@ -135,6 +136,7 @@ def caption_features(
         dim=encoder.dim,
         shelf=cache.shelf(encoder, view, seed) if cache else None,
         title=f"{encoder.name}, {view} captions",
+        name=lambda row: distinct[row],
         progress=progress,
     )
     for start, block in blocks:
@@ -150,6 +152,7 @@ def _stream(
     dim: int,
     shelf: Shelf | None,
     title: str,
+    name: Callable[[int], str],
     progress: bool,
 ) -> Iterator[tuple[int, Features]]:
     """Yield blocks of features of items 0..n-1, from the shelf where it has them, encoded and put there where not."""
@@ -168,7 +171,8 @@ def _stream(
                 bar.update(len(batch))
             wrong = ~np.isfinite(features).all(axis=1)
             if wrong.any():
-                raise ValueError(f"{title}: the features of item {start + wrong.argmax()} are not finite")
+                first = name(start + int(wrong.argmax()))
+                raise ValueError(f"{title}: the features of {first!r} are not finite; encode it again, or leave it out")
             if shelf is not None and missing:
                 shelf.put([keys[row] for row in missing], features[missing])
             yield start, features

@@ -52,7 +52,9 @@ def check_supervision(
     """
     if "labels" in supervision:
         if dataset.labels is None:
-            raise ValueError(f"the method learns from class labels, {dataset.name} has none; take one without labels")
+            raise ValueError(
+                f"the method learns from class labels, {dataset.name} has none; take a method without them"
+            )
         if len(np.unique(dataset.labels[train_rows])) < 2:
             raise ValueError(f"the method tells classes apart, all images to train on of {dataset.name} are of one")
     if clean is None:
