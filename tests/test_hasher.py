@@ -195,7 +195,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"format": "other"}, "does not describe a hasher"),
-    ({"format_version": 4}, "format version 4, this rshash reads 1 to 3; install a newer rshash"),
+    ({"format_version": 5}, "format version 5, this rshash reads 1 to 4; install a newer rshash"),
     ({"format_version": 2}, "image_views is None, expected a list"),
     ({"format_version": 2, "image_views": ["original", 3]}, "unknown image view of a hasher '3'"),
     ({"n_bits": "64"}, "n_bits is '64', expected a positive whole number"),

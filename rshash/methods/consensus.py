@@ -31,13 +31,13 @@ from rshash.losses.contrastive import soft_info_nce
 from rshash.methods.method import Method
 from rshash.methods.mixture import clean_probabilities, matching_losses, mean_code
 from rshash.methods.objective import Objective
-from rshash.methods.options import Options, number
+from rshash.methods.options import TunableOptions, number
 from rshash.methods.pairs import Batch, TrainingPairs
 from rshash.methods.schedule import cosine
 
 
 @dataclass(frozen=True)
-class ConsensusOptions(Options):
+class ConsensusOptions(TunableOptions):
     """Options of consensus beside those of every method.
 
     DUCH's information only is ``captions="one", image_views=("original", "blur_rotate_crop"),
@@ -134,8 +134,11 @@ class Consensus(Objective):
         self.epoch = 0
 
     def learning_rate(self, epoch: int) -> float:
-        """Rise, then fall as a cosine."""
-        return cosine(self.options.learning_rate, epoch, epochs=self.options.epochs, warm_up=self.options.warm_up)
+        """Rise, then fall as a cosine, once for the heads and once more with the tail."""
+        options = self.options
+        if (tuned := epoch - options.epochs) >= 0:
+            return cosine(options.tuning_rate, tuned, epochs=options.tuned_epochs, warm_up=1 / options.tuned_epochs)
+        return cosine(options.learning_rate, epoch, epochs=options.epochs, warm_up=options.warm_up)
 
     def start_epoch(self, epoch: int) -> None:
         """Look at the losses of all pairs when it is time."""

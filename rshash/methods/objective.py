@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rshash.methods.options import DataOptions, Options
 from rshash.methods.pairs import Batch, TrainingPairs
 from rshash.models.heads import HashHead
+from rshash.models.tail import Tail
 
 
 class Objective(nn.Module):
@@ -48,8 +49,19 @@ class Objective(nn.Module):
             )
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """Weights of both hash heads."""
+        """Weights of both hash heads, and of a tail."""
         return [*self.image_head.parameters(), *self.caption_head.parameters()]
+
+    def tune(self, pairs: TrainingPairs, tail: Tail) -> None:
+        """Go on with features of an encoder's trunk, and train its tail with the heads from now on.
+
+        Args:
+            pairs: the same pairs, with those features of their images.
+            tail: what makes of them the features that the image head has read so far.
+        """
+        self.pairs = pairs
+        self.image_head.attach(tail)
+        self.optimizers["heads"] = torch.optim.Adam(self.head_parameters(), fused=True)
 
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of the heads in an epoch, counted from 0; that of the options unless a method decays it."""

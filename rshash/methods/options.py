@@ -56,6 +56,20 @@ class Options(DataOptions):
     keep: Literal["last", "best"] = "last"
 
 
+@dataclass(frozen=True)
+class TunableOptions(Options):
+    """What a method has that may go on with the last blocks of the image encoder.
+
+    Attributes:
+        tuned_epochs: epochs after the others in which these blocks are trained with the heads; 0 leaves them as they
+            are. An epoch takes minutes where one of the heads alone takes a second.
+        tuning_rate: highest learning rate of blocks and heads in these epochs; it rises in the first and falls to 0.
+    """
+
+    tuned_epochs: int = number(0, least=0)
+    tuning_rate: float = number(1e-3, above=0)
+
+
 Kind = TypeVar("Kind", bound=DataOptions)
 
 

@@ -5,13 +5,17 @@ A new encoder is a class that fulfils `ImageEncoder` or `CaptionEncoder` and one
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rshash.extras import require
 from rshash.names import unknown_name
+
+if TYPE_CHECKING:
+    from rshash.models.projection import Projection
+    from rshash.models.tail import Tail
 
 Modality = Literal["image", "caption"]
 
@@ -39,6 +43,14 @@ class ImageEncoder(Protocol):
         ...
 
 
+class TrunkEncoder(ImageEncoder, Protocol):
+    """An image encoder whose features are what the last blocks of a network read."""
+
+    def load_tail(self, projection: "Projection | None") -> "Tail":
+        """Return these blocks as they were trained before, followed by a projection of their features."""
+        ...
+
+
 class CaptionEncoder(Protocol):
     """Text → features; attributes and promises as in `ImageEncoder`."""
 
@@ -56,6 +68,7 @@ ENCODERS: dict[Modality, dict[str, tuple[str, str]]] = {
     "image": {
         "efficientnet-lite0": ("rshash.models.pretrained", "EfficientNetLite0"),
         "efficientnet-lite0-levels": ("rshash.models.pretrained", "EfficientNetLite0Levels"),
+        "efficientnet-lite0-trunk": ("rshash.models.pretrained", "EfficientNetLite0Trunk"),
         "small-cnn": ("rshash.models.fixed", "SmallCNN"),
     },
     "caption": {
@@ -92,6 +105,21 @@ def load_caption_encoder(name: str, device: str = "cpu") -> CaptionEncoder:
     """
     encoder: CaptionEncoder = _load("caption", name, device)
     return encoder
+
+
+def load_trunk(encoder: ImageEncoder, device: str = "cpu") -> TrunkEncoder:
+    """Load the encoder that stops before the last blocks of another.
+
+    Raises:
+        ValueError: if these blocks cannot be trained.
+    """
+    if not hasattr(encoder, "trunk"):
+        raise ValueError(
+            f"the last blocks of {encoder.name!r} cannot be trained; take the image encoder "
+            "'efficientnet-lite0-levels', or leave tuned_epochs at 0"
+        )
+    trunk: TrunkEncoder = _load("image", encoder.trunk, device)
+    return trunk
 
 
 def _load(modality: Modality, name: str, device: str) -> Any:

@@ -19,10 +19,11 @@ from rshash.files import write_atomically
 from rshash.models.device import check_device
 from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
 from rshash.models.heads import HashHead
+from rshash.models.tail import Tail
 from rshash.names import unknown_name
 
 FORMAT = "rshash hasher"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 ORIGINAL = ("original",)
 _SETTINGS = "hasher.json"
 _WEIGHTS = "weights.safetensors"
@@ -238,11 +239,17 @@ class CrossModalHasher:
             raise FileNotFoundError(f"{folder} has no {_WEIGHTS}; copy the whole directory that was saved") from None
         if sha256(content).hexdigest() != settings["weights_sha256"]:
             raise ValueError(f"{folder / _WEIGHTS} is damaged: it is not the file that was saved; copy it again")
+        n_components = settings.get("image_components", 0)
         with torch.device("meta"):  # takes no memory, so that wrong sizes are found before they are allocated
             heads = {
-                modality: HashHead(settings[f"{modality}_dim"], settings["n_bits"], settings[f"{modality}_hidden"])
-                for modality in ("image", "caption")
+                modality: HashHead(dim, settings["n_bits"], settings[f"{modality}_hidden"])
+                for modality, dim in (
+                    ("image", n_components or settings["image_dim"]),
+                    ("caption", settings["caption_dim"]),
+                )
             }
+            if n_components:
+                heads["image"].attach(Tail(n_components))
         try:
             weights = safetensors.torch.load(content)
             for modality, head in heads.items():
@@ -278,13 +285,16 @@ class CrossModalHasher:
             "caption_hidden": self.caption_head.hidden,
             **({} if self._format_version() == 1 else {"image_views": list(self.image_views)}),
             **({"dither": self.dither} if self.dither else {}),
+            **({"image_components": self.image_head.tail.n_components} if self.image_head.tail else {}),
         }
 
     def _format_version(self) -> int:
         """Oldest version of the format that holds the hasher, so that an older rshash reads what it can.
 
-        1 has neither image views nor turned heads; 2 has both, 3 also a dither.
+        1 has neither image views nor turned heads; 2 has both, 3 also a dither, 4 also a tail.
         """
+        if self.image_head.tail is not None:
+            return 4
         if self.dither:
             return 3
         is_turned = self.image_head.rotation is not None or self.caption_head.rotation is not None
@@ -324,7 +334,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} has format version {version!r}, this rshash reads 1 to {FORMAT_VERSION}; install a newer rshash"
         )
-    for name, kind in (_TYPES if version == 1 else {**_TYPES, "image_views": list}).items():
+    expected = {**_TYPES, **({} if version == 1 else {"image_views": list})}
+    if "image_components" in settings:
+        expected["image_components"] = int
+    for name, kind in expected.items():
         value = settings.get(name)
         least = 0 if name.endswith("hidden") else 1  # a linear head has no hidden layer
         if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rshash.models.tail import Tail
+
 
 class HashHead(nn.Module):
     """Linear - batch norm - ReLU - Linear - tanh on standardised features, as DUCH (arXiv 2201.08125).
@@ -11,7 +13,7 @@ class HashHead(nn.Module):
     numbers over training, query and database rows together; here `standardise` is given training rows only.
 
     Args:
-        dim: width of the features.
+        dim: width of the features, without a tail.
         n_bits: width of the codes.
         hidden: width of the hidden layer; 0 for a linear head, Linear - tanh.
 
@@ -23,6 +25,7 @@ class HashHead(nn.Module):
     mean: Tensor
     deviation: Tensor
     rotation: Tensor | None
+    tail: Tail | None
 
     def __init__(self, dim: int, n_bits: int, hidden: int = 4096) -> None:
         super().__init__()
@@ -32,6 +35,7 @@ class HashHead(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self.register_buffer("rotation", None)
+        self.tail = None
         self.layers = (
             nn.Sequential(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
             if hidden
@@ -59,9 +63,15 @@ class HashHead(nn.Module):
         """
         self.rotation = rotation / rotation.abs().sum(dim=0).max()
 
+    def attach(self, tail: Tail) -> None:
+        """Read features of a trunk through its tail, whose weights belong to the head from now on."""
+        self.tail = tail
+        self.dim = tail.dim
+
     def embed(self, features: Tensor) -> Tensor:
         """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
-        embedded: Tensor = self.layers[:-1]((features - self.mean) / self.deviation)
+        read = features if self.tail is None else self.tail(features)
+        embedded: Tensor = self.layers[:-1]((read - self.mean) / self.deviation)
         return embedded
 
     def relax(self, embedded: Tensor, sharpness: float = 1.0) -> Tensor:

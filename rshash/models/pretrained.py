@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from rshash.extras import require
 from rshash.models.encoders import check_captions, stack_images
 from rshash.models.folded import FoldedNetwork
+from rshash.models.projection import Projection
+from rshash.models.tail import FIRST, LEVELS, TRUNK_DIM, WHOLE, Tail, trunk_features, unit
 
 _IMAGES_AT_ONCE = 32
 _IMAGES_AT_ONCE_ON_CPU = 2  # their maps fit its caches
 _CAPTIONS_AT_ONCE = 64
-_LEVELS = {2: 24, 4: 40, 7: 80, 10: 112, 14: 192, 15: 320}  # last block of a stage → its channels
 
 
 class EfficientNetLite0:
@@ -26,7 +26,7 @@ class EfficientNetLite0:
     name = "efficientnet-lite0"
     version = "0.1.0"  # of the package that holds the weights
     preprocessing = "bilinear 224x224, (x - 127) / 128, norms folded"
-    dim = 1280
+    dim = WHOLE
 
     def __init__(self, device: str = "cpu") -> None:
         self._architecture = require("efficientnet_lite_pytorch", "encoders")
@@ -38,10 +38,11 @@ class EfficientNetLite0:
     @torch.inference_mode(False)
     def _network(self) -> FoldedNetwork:
         """The network, loaded at the first image: who has all features in a cache never needs it."""
-        network = self._architecture.EfficientNet.from_name("efficientnet-lite0")
         path = self._weights.EfficientnetLite0ModelFile.get_model_file_path()
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        return FoldedNetwork(network.eval()).to(self._device)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are replaced
+            network = self._architecture.EfficientNet.from_name("efficientnet-lite0")
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            return FoldedNetwork(network.eval()).to(self._device)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -65,15 +66,44 @@ class EfficientNetLite0Levels(EfficientNetLite0):
     Low levels tell texture and small objects, high ones the scene. Seen from above they tell more than they do of
     ImageNet's photographs, and reading them costs nothing. Each level is brought to length 1 for each image, so that
     narrow ones count as much as the wide one at the end.
+
+    Attributes:
+        trunk: name of the encoder whose features a `Tail` makes these from.
     """
 
     name = "efficientnet-lite0-levels"
     preprocessing = f"{EfficientNetLite0.preprocessing}, seven levels of length 1"
-    dim = sum(_LEVELS.values()) + EfficientNetLite0.dim
+    dim = sum(LEVELS.values()) + WHOLE
+    trunk = "efficientnet-lite0-trunk"
 
     def _pool(self, inputs: Tensor) -> Tensor:
-        levels = self._network.levels(inputs, tuple(_LEVELS))
-        return torch.cat([functional.normalize(level, dim=1) for level in levels], dim=1)
+        return torch.cat(unit(self._network.levels(inputs, LEVELS)), dim=1)
+
+
+class EfficientNetLite0Trunk(EfficientNetLite0):
+    """What the last four blocks of the same network read: maps, and the pooled levels below them.
+
+    Features of hashers whose image head has a `Tail`. They are wide, 39 kB an image and view in a cache.
+    """
+
+    name = "efficientnet-lite0-trunk"
+    preprocessing = f"{EfficientNetLite0.preprocessing}, levels of length 1 below block {FIRST}, and its input"
+    dim = TRUNK_DIM
+
+    @torch.inference_mode(False)
+    def load_tail(self, projection: Projection | None) -> Tail:
+        """Return the blocks as they were trained on ImageNet, followed by a projection of their features."""
+        with torch.random.fork_rng(devices=[]):  # as above
+            tail = Tail(EfficientNetLite0Levels.dim if projection is None else projection.directions.shape[1])
+        if projection is not None:
+            tail.mean.copy_(torch.from_numpy(projection.mean))
+            tail.directions.copy_(torch.from_numpy(projection.directions))
+        tail.blocks.load_state_dict(self._network.blocks[FIRST:].state_dict())
+        tail.head.load_state_dict(self._network.head.state_dict())
+        return tail.to(self._device)
+
+    def _pool(self, inputs: Tensor) -> Tensor:
+        return trunk_features(self._network, inputs)
 
 
 class MiniLM:

@@ -13,9 +13,9 @@ from rshash.data.noise import corrupt_pairs
 from rshash.evaluation import evaluate, one_caption_each
 from rshash.evaluation.halves import duplicates
 from rshash.methods import METHODS
-from rshash.methods.options import parse_options
+from rshash.methods.options import TunableOptions, parse_options
 from rshash.models.cache import FeatureCache
-from rshash.models.encoders import load_caption_encoder, load_image_encoder
+from rshash.models.encoders import load_caption_encoder, load_image_encoder, load_trunk
 from rshash.models.features import caption_features, image_features
 from rshash.protocol.plan import Run, halves
 from rshash.protocol.record import CUTS, FORMAT, FORMAT_VERSION, Record
@@ -60,18 +60,22 @@ def cache_features(
         ValueError: if an image cannot be read.
         ImportError: if the package of an encoder is missing.
     """
-    encoders: Any = (
-        load_image_encoder(settings.image_encoder, settings.device),
-        load_caption_encoder(settings.caption_encoder, settings.device),
-    )
+    images = load_image_encoder(settings.image_encoder, settings.device)
+    captions = load_caption_encoder(settings.caption_encoder, settings.device)
+    encoders: dict[str, Any] = {encoder.name: encoder for encoder in (images, captions)}
     wanted = set()
     for run in runs:
         options = parse_options(METHODS[run.method].options, run.options)
-        for modality, views in enumerate(((*options.image_views, *options.encoded_views), options.caption_views)):
-            wanted |= {(run.data, modality, view, options.view_seed) for view in ("original", *views)}
-    for name, modality, view, seed in sorted(wanted):
-        compute: Any = (image_features, caption_features)[modality]
-        compute(datasets[name], encoders[modality], view, cache=cache, seed=seed, progress=progress)
+        views_of = {images.name: (*options.image_views, *options.encoded_views), captions.name: options.caption_views}
+        if isinstance(options, TunableOptions) and options.tuned_epochs:
+            trunk = load_trunk(images, settings.device)
+            encoders[trunk.name] = trunk
+            views_of[trunk.name] = views_of[images.name]
+        for encoder, views in views_of.items():
+            wanted |= {(run.data, encoder, view, options.view_seed) for view in ("original", *views)}
+    for name, encoder, view, seed in sorted(wanted):
+        compute: Any = caption_features if encoder == captions.name else image_features
+        compute(datasets[name], encoders[encoder], view, cache=cache, seed=seed, progress=progress)
 
 
 def perform(run: Run, dataset: CaptionDataset, settings: Settings, cache: FeatureCache | None) -> Record:

@@ -13,17 +13,17 @@ class EpochLog:
 
     Args:
         path: file to write, or None for none; its folder is made.
-        n_kept: lines of an earlier run that stay, the epochs that a resumed run does not repeat.
+        n_kept: lines of an earlier run that stay, the epochs that a resumed run does not repeat; None keeps all.
 
     Raises:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, n_kept: int = 0) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, n_kept: int | None = 0) -> None:
         self._path = None if path is None else Path(path)
         if self._path is not None:
             kept: list[str] = []
-            if n_kept and self._path.exists():
+            if n_kept != 0 and self._path.exists():
                 kept = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[:n_kept]
             with write_atomically(self._path) as draft:
                 draft.write_text("".join(kept), encoding="utf-8")

@@ -40,6 +40,7 @@ class Loop:
         resume: go on from the checkpoint where there is one.
         log: JSONL file, or None.
         on_best: called when a checkpoint is written whose best epoch is new.
+        first: epochs done before, by another loop with the same log; epochs are counted from there.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Loop:
         resume: bool,
         log: str | os.PathLike[str] | None,
         on_best: Callable[["State"], None],
+        first: int = 0,
     ) -> None:
         self._objective = objective
         self._settings = settings
@@ -61,7 +63,7 @@ class Loop:
         self._seconds_between = seconds_between_checkpoints
         self._on_best = on_best
         self._device = next(objective.parameters()).device
-        self.state = State(settings, 0, {}, {}, {}, 0, {}, [])
+        self.state = State(settings, first, {}, {}, {}, 0, {}, [])
         if resume and checkpoints is not None:
             found = load_state(checkpoints / LAST, settings, str(self._device))
             if found is not None:
@@ -69,7 +71,8 @@ class Loop:
                 objective.load_state_dict(found.weights)
                 for name, optimizer in objective.optimizers.items():
                     optimizer.load_state_dict(found.optimizers[name])
-        self._log = EpochLog(log, n_kept=self.state.epoch)
+        is_done = 0 < settings.get("epochs", 0) <= self.state.epoch
+        self._log = EpochLog(log, n_kept=None if is_done else self.state.epoch)
         self._saved_best = self.state.best_epoch
 
     def run(self, progress: bool) -> State:

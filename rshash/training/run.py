@@ -19,11 +19,17 @@ from rshash.data.dataset import CaptionDataset
 from rshash.data.splits import duch_caption_choice
 from rshash.methods import METHODS
 from rshash.methods.objective import Objective
-from rshash.methods.options import DataOptions, parse_options
+from rshash.methods.options import DataOptions, TunableOptions, parse_options
 from rshash.methods.pairs import TrainingPairs
 from rshash.models.cache import FeatureCache
 from rshash.models.device import check_device
-from rshash.models.encoders import CaptionEncoder, ImageEncoder, load_caption_encoder, load_image_encoder
+from rshash.models.encoders import (
+    CaptionEncoder,
+    ImageEncoder,
+    load_caption_encoder,
+    load_image_encoder,
+    load_trunk,
+)
 from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher, check_views
 from rshash.models.projection import Projection
@@ -128,9 +134,11 @@ def train(
         **recorded,
     }
 
-    loaded = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
+    images_by, captions_by = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
+    n_tuned = chosen.tuned_epochs if isinstance(chosen, TunableOptions) else 0
+    trunk = load_trunk(images_by, device) if n_tuned else None
     kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
-    features = _encode_views(dataset, *loaded, chosen, kept, progress)
+    features = _encode_views(dataset, images_by, captions_by, chosen, kept, progress)
     projection = None
     if 0 < chosen.components < features.images[0].shape[1]:
         projection = Projection.fit(features.images[0][train_rows], chosen.components)
@@ -146,7 +154,6 @@ def train(
         "seed": seed,
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint()},
         "images": {"training": len(train_rows), "validation": len(validation_rows)},
-        "encoders": {encoder.name: encoder.version for encoder in loaded},
         "versions": {
             "rshash": rshash.__version__,
             "torch": str(torch.__version__),
@@ -162,12 +169,16 @@ def train(
             for head, weights in zip(heads, state.best_weights, strict=True):
                 head.load_state_dict(weights)
         epoch, metrics = (state.best_epoch, state.best_validation) if best else (state.epoch, state.validation)
-        record = {**provenance, "epoch": epoch, "metrics": {held_out.metric: metrics} if held_out else {}}
-        image_head = heads[0] if projection is None else projection.unfold(heads[0])
+        record = {
+            **provenance,
+            "encoders": {encoder.name: encoder.version for encoder in (images_by, captions_by)},
+            "epoch": epoch,
+            "metrics": {held_out.metric: metrics} if held_out else {},
+        }
         return CrossModalHasher(
-            image_head,
+            heads[0] if projection is None or heads[0].tail else projection.unfold(heads[0]),  # a tail projects itself
             heads[1],
-            image_encoder,
+            images_by.name,
             caption_encoder,
             record,
             device,
@@ -177,17 +188,25 @@ def train(
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
     folder = None if checkpoints is None else Path(checkpoints)
-    loop = Loop(
-        objective,
-        settings,
-        validation=held_out,
-        checkpoints=folder,
-        seconds_between_checkpoints=seconds_between_checkpoints,
-        resume=resume,
-        log=log,
-        on_best=lambda state: hasher(True, state).save(folder / BEST) if folder else None,
-    )
-    last = loop.run(progress)
+    common: Any = {
+        "seconds_between_checkpoints": seconds_between_checkpoints,
+        "resume": resume,
+        "log": log,
+        "on_best": lambda state: hasher(True, state).save(folder / BEST) if folder else None,
+    }
+    last = Loop(objective, settings, validation=held_out, checkpoints=folder, **common).run(progress)
+    if trunk is not None:
+        images_by = trunk
+        features = features.of_images(*_encode_images(dataset, trunk, chosen, kept, progress))
+        objective.tune(features.rows(train_rows, trusted, device), trunk.load_tail(projection))
+        last = Loop(
+            objective,
+            {**settings, "epochs": last.epoch + n_tuned},
+            validation=features.validation(validation_rows) if held_out else None,
+            checkpoints=None if folder is None else folder / "tuned",
+            first=last.epoch,
+            **common,
+        ).run(progress)
     if inspect is not None:
         inspect(objective)
     return hasher(keep_best, last)
@@ -215,14 +234,17 @@ class _Features:
     any_caption: bool
     labels: NDArray[np.int64] | None
 
+    def of_images(self, images: list[NDArray[np.float32]], encoded: list[NDArray[np.float32]]) -> "_Features":
+        """Return the same with other features of the images."""
+        return dataclasses.replace(self, images=images, encoded=encoded)
+
     def projected(self, projection: Projection) -> "_Features":
         """Return the same with the images' features projected."""
         views: dict[int, NDArray[np.float32]] = {}
         for view in (*self.images, *self.encoded):
             if id(view) not in views:  # a view that is both trained on and encoded
                 views[id(view)] = projection(view)
-        images, encoded = ([views[id(view)] for view in part] for part in (self.images, self.encoded))
-        return dataclasses.replace(self, images=images, encoded=encoded)
+        return self.of_images(*([views[id(view)] for view in part] for part in (self.images, self.encoded)))
 
     def rows(self, rows: NDArray[np.int64], trusted: NDArray[np.bool_] | None, device: str) -> TrainingPairs:
         """Gather the images of the given rows with all their captions."""
@@ -256,14 +278,24 @@ def _encode_views(
     common: Any = {"cache": cache, "seed": options.view_seed, "progress": progress}
     counts = np.array([len(captions) for captions in dataset.captions], dtype=np.int64)
     first_caption = np.concatenate([[0], np.cumsum(counts)])
-    names = dict.fromkeys([*options.image_views, *options.encoded_views])
-    views = {name: image_features(dataset, image_encoder, name, **common) for name in names}
+    images, encoded = _encode_images(dataset, image_encoder, options, cache, progress)
     return _Features(
-        images=[views[name] for name in options.image_views],
-        encoded=[views[name] for name in options.encoded_views],
+        images=images,
+        encoded=encoded,
         captions=[caption_features(dataset, caption_encoder, view, **common) for view in options.caption_views],
         first_caption=first_caption,
         one_caption=first_caption[:-1] + duch_caption_choice(counts.tolist()),
         any_caption=options.captions == "any",
         labels=dataset.labels,
     )
+
+
+def _encode_images(
+    dataset: CaptionDataset, encoder: ImageEncoder, options: DataOptions, cache: FeatureCache | None, progress: bool
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """Return the features of the views that are trained on, and of those that are encoded."""
+    views = {
+        name: image_features(dataset, encoder, name, cache=cache, seed=options.view_seed, progress=progress)
+        for name in dict.fromkeys([*options.image_views, *options.encoded_views])
+    }
+    return [views[name] for name in options.image_views], [views[name] for name in options.encoded_views]
