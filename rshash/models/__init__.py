@@ -4,6 +4,7 @@ encoders   the interface of frozen encoders and their registry; `pretrained` and
 features   features of a whole data set, cached on disk
 device     the device that a user names, tried before any work
 heads      hash heads: features → relaxed codes
+tail       last blocks of an image encoder, trained with its head; `folded` holds their form
 hasher     CrossModalHasher: encoders and heads of both modalities, saved and loaded as one directory
 """
 

@@ -37,7 +37,7 @@ class CrossModalHasher:
     The encoders are loaded at first use, so that a hasher of stored features needs none.
 
     Args:
-        image_head: features of images → relaxed codes.
+        image_head: features of images → relaxed codes; with a `Tail`, features of a trunk.
         caption_head: features of captions → relaxed codes; as many bits.
         image_encoder: name in ``ENCODERS["image"]``.
         caption_encoder: name in ``ENCODERS["caption"]``.
