@@ -230,7 +230,7 @@ def test_divergence_names_the_term_and_the_epoch(cache, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Duch, "losses", breaking)
         with pytest.raises(
-            TrainingDiverged, match="the loss term 'quantization' is nan in epoch 2, batch 2; lower learn"
+            TrainingDiverged, match="the loss term 'quantization' is nan in epoch 2, batch 2; lower the learn"
         ):
             train(toy_dataset(), **SMALL, cache=cache, log=tmp_path / "log.jsonl")
     assert len(lines(tmp_path / "log.jsonl")) == 1

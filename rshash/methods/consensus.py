@@ -19,8 +19,8 @@ do. Two things break such ties. Captions that are searched are dithered (`rshash
 turned besides, each pair of bits by its own angle from 0 to 45 degrees: a relaxed code keeps the signs it is sure of,
 and what it is less sure of changes sides at other values in every pair.
 
-With `tuned_epochs` the last blocks of the image encoder are trained with the heads afterwards, by the same contrasts and
-with what is remembered and believed by then.
+With `tuned_epochs` the last blocks of the image encoder are trained with the heads afterwards, by the same contrasts
+and with what is remembered and believed by then.
 """
 
 from dataclasses import dataclass

@@ -149,7 +149,7 @@ class Loop:
         kept = f"; {self._checkpoints / LAST} holds an earlier state" if self._checkpoints is not None else ""
         return TrainingDiverged(
             f"training diverged: {what} in {place}; "
-            f"lower learning_rate (now {self._objective.learning_rate(epoch):g}) or the weight of that term{kept}"
+            f"lower the learning rate (now {self._objective.learning_rate(epoch):g}) or the weight of that term{kept}"
         )
 
     def _validate(self) -> None:
