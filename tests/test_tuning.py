@@ -45,7 +45,7 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tuned(cache):
+def tuned(one_thread, cache):
     return train(toy_dataset(24), **SMALL, cache=cache)
 
 
