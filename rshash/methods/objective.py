@@ -61,7 +61,9 @@ class Objective(nn.Module):
         """
         self.pairs = pairs
         self.image_head.attach(tail)
-        self.optimizers["heads"] = torch.optim.Adam(self.head_parameters(), fused=True)
+        self.optimizers["heads"] = torch.optim.Adam(  # without decay, which would draw trained weights to 0
+            self.head_parameters(), fused=True
+        )
 
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of the heads in an epoch, counted from 0; that of the options unless a method decays it."""

@@ -62,7 +62,8 @@ class TunableOptions(Options):
 
     Attributes:
         tuned_epochs: epochs after the others in which these blocks are trained with the heads; 0 leaves them as they
-            are. An epoch takes minutes where one of the heads alone takes a second.
+            are. An epoch takes minutes where one of the heads alone takes a second. ``keep="best"`` keeps the best of
+            these.
         tuning_rate: highest learning rate of blocks and heads in these epochs; it rises in the first and falls to 0.
     """
 
