@@ -179,3 +179,17 @@ def test_a_comparison_caches_what_the_tail_reads_and_measures_it(tmp_path):
     assert ToyDataset.opened == opened
     assert record["settings"]["image_encoder"] == "efficientnet-lite0-levels"
     assert record["hasher"]["encoders"].keys() == {"efficientnet-lite0-trunk", "bag-of-words"}
+
+
+def test_a_finished_run_goes_on_with_tuning_and_another_one_clears_it_away(tuned, cache, tmp_path):
+    common = {**SMALL, "cache": cache, "checkpoints": tmp_path}
+    train(toy_dataset(24), **{**common, "options": {**OPTIONS, "tuned_epochs": 0}})
+    assert train(toy_dataset(24), **common, resume=True).fingerprint == tuned.fingerprint
+    assert (tmp_path / "tuned" / "last.pt").exists()
+    train(toy_dataset(24), **{**common, "options": {**OPTIONS, "tuned_epochs": 0}}, seed=1)
+    assert not (tmp_path / "tuned" / "last.pt").exists()
+
+
+def test_the_trunk_is_no_encoder_to_train_on():
+    with pytest.raises(ValueError, match="take 'efficientnet-lite0-levels', and tuned_epochs to train these"):
+        train(toy_dataset(24), **SMALL, image_encoder="efficientnet-lite0-trunk")

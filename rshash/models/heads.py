@@ -69,7 +69,7 @@ class HashHead(nn.Module):
         self.dim = tail.dim
 
     def embed(self, features: Tensor) -> Tensor:
-        """Map (B, dim) features to what the last layer reads: (B, hidden), or (B, dim) without a hidden layer."""
+        """Map (B, dim) features to what the last layer reads: (B, hidden), or the features without one."""
         read = features if self.tail is None else self.tail(features)
         embedded: Tensor = self.layers[:-1]((read - self.mean) / self.deviation)
         return embedded

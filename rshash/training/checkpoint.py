@@ -1,7 +1,8 @@
 """Checkpoints: the whole state of a training on disk, written atomically, from which a killed run goes on.
 
 A folder holds ``last.pt``, the state after the last epoch that was saved, and ``best.hasher``, the hasher of the best
-epoch on validation so far.
+epoch on validation so far. A training that goes on with the last blocks of the image encoder keeps the state of that
+part in ``tuned/last.pt``, and the best of its epochs replaces ``best.hasher``.
 """
 
 import pickle

@@ -146,7 +146,8 @@ class Loop:
 
     def _diverged(self, what: str, epoch: int, batch: int | None = None) -> TrainingDiverged:
         place = f"epoch {epoch + 1}" if batch is None else f"epoch {epoch + 1}, batch {batch + 1}"
-        kept = f"; {self._checkpoints / LAST} holds an earlier state" if self._checkpoints is not None else ""
+        last = None if self._checkpoints is None else self._checkpoints / LAST
+        kept = f"; {last} holds an earlier state" if last is not None and last.exists() else ""
         return TrainingDiverged(
             f"training diverged: {what} in {place}; "
             f"lower the learning rate (now {self._objective.learning_rate(epoch):g}) or the weight of that term{kept}"

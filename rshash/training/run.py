@@ -34,7 +34,7 @@ from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher, check_views
 from rshash.models.projection import Projection
 from rshash.names import unknown_name
-from rshash.training.checkpoint import BEST, State
+from rshash.training.checkpoint import BEST, LAST, State
 from rshash.training.checks import check_supervision, split_rows
 from rshash.training.loop import Loop
 from rshash.training.validation import Validation
@@ -65,7 +65,7 @@ def train(
     """Train a hasher.
 
     The same arguments give the same weights, byte for byte, on the same machine at the same number of torch threads,
-    whether the run was interrupted and resumed or not.
+    whether the run was interrupted and resumed or not; with ``tuned_epochs`` on a CPU only.
 
     Args:
         dataset: training images, each with a caption; no other data is looked at.
@@ -122,6 +122,7 @@ def train(
             "give fewer, or leave it out for one batch of all"
         )
     trusted = check_supervision(METHODS[method].supervision, dataset, train_rows, clean)
+    tuning = {name: recorded[name] for name in ("tuned_epochs", "tuning_rate") if name in recorded}
     settings = {
         "method": method,
         "n_bits": n_bits,
@@ -131,10 +132,15 @@ def train(
         "validation": validation,
         "data": dataset.fingerprint(),
         "clean": None if trusted is None else np.flatnonzero(trusted).tolist(),
-        **recorded,
+        **{name: value for name, value in recorded.items() if name not in tuning},
     }
 
     images_by, captions_by = load_image_encoder(image_encoder, device), load_caption_encoder(caption_encoder, device)
+    if hasattr(images_by, "load_tail"):
+        raise ValueError(
+            f"{image_encoder!r} is read by hashers that hold the last blocks; take 'efficientnet-lite0-levels', and "
+            "tuned_epochs to train these"
+        )
     n_tuned = chosen.tuned_epochs if isinstance(chosen, TunableOptions) else 0
     trunk = load_trunk(images_by, device) if n_tuned else None
     kept = cache if isinstance(cache, FeatureCache | None) else FeatureCache(cache)
@@ -194,16 +200,22 @@ def train(
         "log": log,
         "on_best": lambda state: hasher(True, state).save(folder / BEST) if folder else None,
     }
-    last = Loop(objective, settings, validation=held_out, checkpoints=folder, **common).run(progress)
+    loop = Loop(objective, settings, validation=held_out, checkpoints=folder, **common)
+    tuned_folder = None if folder is None else folder / "tuned"
+    if tuned_folder is not None and not loop.state.epoch:
+        (tuned_folder / LAST).unlink(missing_ok=True)  # of another run
+    last = loop.run(progress)
     if trunk is not None:
         images_by = trunk
         features = features.of_images(*_encode_images(dataset, trunk, chosen, kept, progress))
         objective.tune(features.rows(train_rows, trusted, device), trunk.load_tail(projection))
+        tuned_held_out = features.validation(validation_rows) if held_out else None
+        del features  # wide, and copied by now
         last = Loop(
             objective,
-            {**settings, "epochs": last.epoch + n_tuned},
-            validation=features.validation(validation_rows) if held_out else None,
-            checkpoints=None if folder is None else folder / "tuned",
+            {**settings, **tuning, "epochs": last.epoch + n_tuned},
+            validation=tuned_held_out,
+            checkpoints=tuned_folder,
             first=last.epoch,
             **common,
         ).run(progress)
