@@ -105,7 +105,7 @@ def command(
       rshash train --captions dataset_ucm.json --images images/ --checkpoints run1 --resume -o ucm64.hasher
       rshash train --captions dataset_ucm.json --images images/ --option tuned_epochs=8 -o tuned.hasher
 
-    The last trains the last blocks of the image encoder, too: minutes an epoch, and better answers to images.
+    The last example trains the last blocks of the image encoder, too: minutes an epoch, and better answers to images.
     """
     options.check_output(output, "hasher.json", overwrite)
     if source.captions is None or source.images is None:
