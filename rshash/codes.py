@@ -14,6 +14,9 @@ MAX_BITS = 4096
 
 Codes = NDArray[np.uint8]
 
+_EXPANSION_TEMPERATURE = 0.05
+_EXPANDED_AT_ONCE = 1024  # relaxed codes against all anchors at once
+
 
 def code_bytes(n_bits: int) -> int:
     """Return the number of bytes that hold one code of ``n_bits`` bits.
@@ -98,6 +101,59 @@ def dither(relaxed: Any, share: float) -> NDArray[np.float32]:
     waves = np.random.default_rng(0).normal(scale=8 / share, size=(min(values.shape[1], 64), values.shape[1]))
     noise = np.arcsin(np.sin(values[:, : len(waves)] @ waves.astype(np.float32))) * (2 / np.pi)  # triangles in [-1, 1]
     return (values + share * noise).astype(np.float32)
+
+
+def expand(relaxed: Any, anchors: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Draw relaxed codes that ask towards those of training items that are near (query expansion).
+
+    A query's signs lose how sure it is of them. What it is unsure of is decided here by the items around it:
+
+        (1 - share) x + share sum_j p_j a_j,    p = softmax_j(cos(x, a_j) / .05)
+
+    as Chum et al. (Total recall, ICCV 2007) average a query with its nearest results, with the attention of modern
+    Hopfield networks (Ramsauer et al., ICLR 2021) for the weights. Expand what asks, never what is stored: stored codes
+    would tie.
+
+    Args:
+        relaxed: (N, n_bits) as `pack_codes` takes them.
+        anchors: (A, n_bits) float32 relaxed codes of training items.
+        share: of the anchors in the result; 0 gives the codes back.
+
+    Returns:
+        (N, n_bits) float32, for `pack_codes`.
+
+    Raises:
+        ValueError: if a shape does not fit, or ``share`` is outside 0..1.
+
+    >>> anchors = np.array([[0.9, 0.8], [-0.9, 0.7]], dtype=np.float32)
+    >>> pack_codes(expand(np.array([[0.9, -0.1]]), anchors, share=0.7))
+    array([[192]], dtype=uint8)
+    """
+    values = np.asarray(_as_array(relaxed, "relaxed codes"), dtype=np.float32)
+    if values.ndim != 2 or anchors.ndim != 2 or values.shape[1] != anchors.shape[1]:
+        raise ValueError(
+            f"relaxed codes and anchors must have shapes (N, n_bits) and (A, n_bits), got {values.shape} and "
+            f"{anchors.shape}"
+        )
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; expected a share, 0 to 1")
+    if not share or not len(anchors):
+        return values
+    directions = _unit(anchors).T
+    expanded = np.empty_like(values)
+    for start in range(0, len(values), _EXPANDED_AT_ONCE):
+        rows = slice(start, start + _EXPANDED_AT_ONCE)
+        cosines = _unit(values[rows]) @ directions
+        weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / _EXPANSION_TEMPERATURE)
+        weights /= weights.sum(axis=1, keepdims=True)
+        expanded[rows] = (1 - share) * values[rows] + share * (weights @ anchors)
+    return expanded
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; rows of zeros stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def unpack_codes(codes: Any, n_bits: int) -> NDArray[np.int8]:

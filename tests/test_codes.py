@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rshash.codes import MAX_BITS, check_codes, code_bytes, dither, pack_codes, unpack_codes
+from rshash.codes import MAX_BITS, check_codes, code_bytes, dither, expand, pack_codes, unpack_codes
 
 WIDTHS = [1, 7, 8, 9, 15, 16, 63, 64, 65, 127, 128, 129, 1000, 4096]
 
@@ -128,6 +128,46 @@ def test_near_duplicates_stay_near_when_dithered():
     near = relaxed + rng.normal(scale=0.001, size=relaxed.shape)
     assert ((dither(relaxed, 0.5) >= 0) != (dither(near, 0.5) >= 0)).mean() < 0.01
     assert ((dither(relaxed, 0.5) >= 0) != (relaxed >= 0)).mean() > 0.03
+
+
+def naive_expand(relaxed, anchors, share):
+    rows = []
+    for row in relaxed.astype(float):
+        length = np.sqrt((row * row).sum()) or 1
+        cosines = [(row * a).sum() / length / np.sqrt((a * a).sum()) for a in anchors.astype(float)]
+        weights = np.exp(np.array(cosines) / 0.05)
+        rows.append((1 - share) * row + share * sum(w * a for w, a in zip(weights / weights.sum(), anchors, strict=True)))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("n_bits", [1, 16, 65])
+@pytest.mark.parametrize(("n", "n_anchors"), [(0, 1), (1, 1), (7, 30), (1025, 3)])
+def test_expansion_is_the_weighted_mean_that_it_claims(n_bits, n, n_anchors):
+    rng = np.random.default_rng(n)
+    relaxed, anchors = (rng.uniform(-1, 1, (rows, n_bits)).astype(np.float32) for rows in (n, n_anchors))
+    relaxed[: n // 7] = 0
+    expanded = expand(relaxed, anchors, 0.7)
+    assert expanded.dtype == np.float32
+    np.testing.assert_allclose(expanded, naive_expand(relaxed, anchors, 0.7).reshape(relaxed.shape), atol=1e-4)
+    assert np.array_equal(expand(relaxed, anchors, 0), relaxed)
+    assert np.array_equal(expand(relaxed, anchors[:0], 0.7), relaxed)
+
+
+def test_expansion_decides_what_a_code_is_unsure_of_and_no_more():
+    anchors = np.array([[0.9, 0.9, -0.9, 0.9], [-0.9, 0.9, -0.9, -0.9]], np.float32)
+    asking = np.array([[0.9, -0.05, -0.8, 0.9]])
+    assert (expand(asking, anchors, 0.5) >= 0).tolist() == [[True, True, False, True]]
+
+
+@pytest.mark.parametrize(("shape", "share", "message"), [
+    ((16,), 0.5, r"shapes \(N, n_bits\) and \(A, n_bits\), got \(16,\) and \(3, 16\)"),
+    ((2, 15), 0.5, r"got \(2, 15\) and \(3, 16\)"),
+    ((2, 16), 1.5, "share is 1.5; expected a share, 0 to 1"),
+    ((2, 16), float("nan"), "share is nan"),
+])  # fmt: skip
+def test_what_cannot_be_expanded_is_refused(shape, share, message):
+    with pytest.raises(ValueError, match=message):
+        expand(np.zeros(shape), np.ones((3, 16), np.float32), share)
 
 
 def test_no_relaxed_codes_are_dithered_to_none():

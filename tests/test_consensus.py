@@ -218,6 +218,8 @@ def test_impossible_options_are_refused():
         make_consensus(make_pairs(n_image_views=1))
     with pytest.raises(ValueError, match=r"option 'agreement' is 1\.5; expected a share, 0 to 1"):
         make_consensus(agreement=1.5)
+    with pytest.raises(ValueError, match=r"option 'expansion' is 2\.0; expected a share, 0 to 1"):
+        make_consensus(expansion=2.0)
 
 
 def test_long_codes_are_turned_and_short_ones_dithered_more():

@@ -173,6 +173,7 @@ class SignHasher:
     fingerprint = "none"
     provenance = {"method": "by hand"}
     pack_captions = staticmethod(pack_codes)
+    expand = staticmethod(np.asarray)
 
 
 def dataset(name="by hand", labels=(0, 0, 1, 1)):
@@ -220,6 +221,23 @@ def test_only_captions_of_the_database_are_packed_as_such():
     assert first == {"i2t": 0, "t2i": 1, "i2i": 1, "t2t": 0}
     floats = evaluate(hasher, dataset(), dataset(), ks=[1, 3], captions="all", ranking="cosine", progress=False)
     assert floats.scores["i2t"]["mAP@3"] == 1
+
+
+@pytest.mark.usefixtures("known_codes")
+@pytest.mark.parametrize("ranking", ["hamming", "cosine"])
+def test_what_asks_is_expanded_but_images_that_ask_among_images(ranking):
+    hasher = SignHasher()
+    hasher.expand = np.negative
+    report = evaluate(hasher, dataset(), dataset(), ks=[1, 3], captions="all", ranking=ranking, progress=False)
+    first = {direction: scores["mAP@1"] for direction, scores in report.scores.items()}
+    assert first == {"i2t": 0, "t2i": 0, "i2i": 1, "t2t": 0}
+    alone = {
+        direction: evaluate(
+            hasher, dataset(), dataset(), directions=[direction], captions="all", ranking=ranking, progress=False
+        ).scores[direction]["mAP@1"]
+        for direction in first
+    }
+    assert alone == first
 
 
 @pytest.mark.usefixtures("known_codes")

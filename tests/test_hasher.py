@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rshash.codes import dither, pack_codes
+from rshash.codes import dither, expand, pack_codes
 from rshash.models.encoders import load_caption_encoder, load_image_encoder
 from rshash.models.hasher import CrossModalHasher
 from rshash.models.heads import HashHead
@@ -195,7 +195,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"format": "other"}, "does not describe a hasher"),
-    ({"format_version": 5}, "format version 5, this rshash reads 1 to 4; install a newer rshash"),
+    ({"format_version": 6}, "format version 6, this rshash reads 1 to 5; install a newer rshash"),
     ({"format_version": 2}, "image_views is None, expected a list"),
     ({"format_version": 2, "image_views": ["original", 3]}, "unknown image view of a hasher '3'"),
     ({"n_bits": "64"}, "n_bits is '64', expected a positive whole number"),
@@ -208,6 +208,8 @@ def test_truncated_settings_are_refused(tmp_path, share):
     ({"provenance": []}, "provenance is .*, expected an object"),
     ({"dither": "much"}, "dither is 'much', expected a share, 0 <= dither <= 1"),
     ({"dither": 1.5}, "dither is 1.5, expected a share"),
+    ({"expansion": -1.0}, "expansion is -1.0, expected a share"),
+    ({"expansion": 0.5}, "anchors come with an expansion, and an expansion with anchors"),
     ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),
 ])  # fmt: skip
 def test_wrong_settings_are_refused(tmp_path, change, message):
@@ -267,7 +269,38 @@ def test_only_captions_of_a_database_are_dithered(tmp_path):
     assert json.loads((tmp_path / "a.hasher" / "hasher.json").read_text())["format_version"] == 3
 
 
+def test_what_asks_is_expanded_and_what_is_searched_is_not(tmp_path):
+    plain = make_hasher()
+    anchors = np.random.default_rng(0).uniform(-1, 1, (5, plain.n_bits)).astype(np.float32)
+    hasher = make_hasher(expansion=0.9, anchors=anchors)
+    sentences = [f"{number} ships" for number in range(50)]
+    asking = pack_codes(expand(plain.relax_captions(sentences), anchors, 0.9))
+    assert not np.array_equal(asking, plain.encode_captions(sentences))
+    assert np.array_equal(hasher.encode_captions(sentences), asking)
+    assert np.array_equal(hasher.encode_captions(sentences, database=True), plain.encode_captions(sentences))
+    assert np.array_equal(hasher.encode_images(IMAGES), plain.encode_images(IMAGES))
+    asking_images = pack_codes(expand(plain.relax_images(IMAGES), anchors, 0.9))
+    assert np.array_equal(hasher.encode_images(IMAGES, query=True), asking_images)
+    hasher.save(tmp_path / "a.hasher")
+    again = CrossModalHasher.load(tmp_path / "a.hasher")
+    assert again.fingerprint == hasher.fingerprint != plain.fingerprint
+    assert np.array_equal(again.encode_captions(sentences), asking)
+    settings = tmp_path / "a.hasher" / "hasher.json"
+    kept = json.loads(settings.read_text())
+    assert kept["format_version"] == 5
+    settings.write_text(json.dumps({**kept, "expansion": 0.0}))
+    with pytest.raises(ValueError, match="does not fit hasher.json: anchors come with an expansion"):
+        CrossModalHasher.load(tmp_path / "a.hasher")
+
+
+@pytest.mark.parametrize("anchors", [np.zeros((2, 3)), np.zeros(20), np.full((2, 20), np.nan)])
+def test_anchors_of_another_shape_are_refused(anchors):
+    with pytest.raises(ValueError, match=r"expected finite numbers of shape \(A, 20\)"):
+        make_hasher(expansion=0.5, anchors=anchors)
+
+
+@pytest.mark.parametrize("name", ["dither", "expansion"])
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_dither_that_is_no_share_is_refused(share):
-    with pytest.raises(ValueError, match="expected a share, 0 <= dither <= 1"):
-        make_hasher(dither=share)
+def test_what_is_no_share_is_refused(name, share):
+    with pytest.raises(ValueError, match=f"expected a share, 0 <= {name} <= 1"):
+        make_hasher(**{name: share})

@@ -90,17 +90,17 @@ def test_the_hasher_reads_the_trunk_and_keeps_what_was_trained(tuned, cache, tmp
         again.relaxed_images(np.zeros((1, 16), np.float32))
 
 
-def test_only_hashers_with_a_tail_need_the_newest_format(tuned, tmp_path):
+def test_a_tail_is_saved_with_its_hasher(tuned, tmp_path):
+    assert len(tuned.anchors)
     tuned.save(tmp_path / "tuned.hasher")
     settings = json.loads((tmp_path / "tuned.hasher" / "hasher.json").read_text())
-    assert settings["format_version"] == 4
     assert (
         settings["image_components"]
         == load_file(tmp_path / "tuned.hasher" / "weights.safetensors")["image.tail.directions"].shape[1]
     )
     plain = train(toy_dataset(24), **{**SMALL, "image_encoder": "small-cnn", "options": {**OPTIONS, "tuned_epochs": 0}})
     plain.save(tmp_path / "plain.hasher")
-    assert json.loads((tmp_path / "plain.hasher" / "hasher.json").read_text())["format_version"] == 3
+    assert "image_components" not in json.loads((tmp_path / "plain.hasher" / "hasher.json").read_text())
 
 
 @pytest.mark.parametrize(

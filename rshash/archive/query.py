@@ -49,7 +49,7 @@ def encode_query(archive: "Archive", query: Any) -> Query:
     if isinstance(query, str):
         query = [query]
     if isinstance(query, list | tuple) and query and all(isinstance(sentence, str) for sentence in query):
-        relaxed = archive.hasher.relax_captions(query)
+        relaxed = archive.hasher.expand(archive.hasher.relax_captions(query))
         return Query(pack_codes(relaxed), relaxed, tuple(query))
     if not isinstance(query, np.ndarray):
         _check_askable(query)
@@ -57,6 +57,8 @@ def encode_query(archive: "Archive", query: Any) -> Query:
         return Query(codes, None, (None,) * len(codes))
     if query.ndim == 3:
         relaxed = archive.hasher.relax_images([query])
+        if "caption" in archive.columns:  # its items are captions; among images, one finds itself at distance 0
+            relaxed = archive.hasher.expand(relaxed)
         return Query(pack_codes(relaxed), relaxed, (query,))
     rows = query[None] if query.ndim == 1 else query
     if rows.dtype.kind != "f":

@@ -5,7 +5,7 @@ without classes, by belonging to the same image.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from rshash.models.hasher import CrossModalHasher
 
 DIRECTIONS = ("i2t", "t2i", "i2i", "t2t")
+_WAYS = {
+    "i2t": ("expanded", "dithered"),
+    "t2i": ("expanded", "plain"),
+    "i2i": ("plain", "plain"),
+    "t2t": ("expanded", "dithered"),
+}
+"""How query and database are encoded, as `CrossModalHasher.encode_images` and `encode_captions` do."""
+
 RELEVANCES = ("class", "pair")
 RANKINGS = ("hamming", "cosine")
 EXAMPLES = 5
@@ -114,27 +122,30 @@ def evaluate(
         from rshash.models.cache import FeatureCache
 
         cache = FeatureCache(cache)
-    modalities = {modality for direction in directions for modality in (direction[0], direction[-1])}
     item_numbers = {name: number for number, name in enumerate(dict.fromkeys([*query.ids, *database.ids]))}
+    halves = {"query": query, "database": database}
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for direction in directions:
+        for name, modality, way in zip(halves, (direction[0], direction[-1]), _WAYS[direction], strict=True):
+            wanted.setdefault((name, modality), set()).add(way)
     sides = {
         (name, modality): _encode(
             hasher,
-            half,
+            halves[name],
             modality,
             captions,
             relevance,
-            _packing(hasher, ranking, searched=name == "database" and modality == "t"),
+            {way: _packing(hasher, ranking, way) for way in sorted(ways)},
             item_numbers,
             cache,
             progress,
         )
-        for name, half in (("query", query), ("database", database))
-        for modality in sorted(modalities)
+        for (name, modality), ways in wanted.items()
     }
     reports = {
         direction: measure(
-            sides["query", direction[0]],
-            sides["database", direction[-1]],
+            sides["query", direction[0]][_WAYS[direction][0]],
+            sides["database", direction[-1]][_WAYS[direction][1]],
             ks=ks,
             radii=radii,
             same_modality=direction[0] == direction[-1],
@@ -143,8 +154,8 @@ def evaluate(
     }
     return Report(
         scores={name: scores for name, (scores, _) in reports.items()},
-        n_queries={name: len(sides["query", name[0]].codes) for name in reports},
-        n_database={name: len(sides["database", name[-1]].codes) for name in reports},
+        n_queries={name: len(sides["query", name[0]][_WAYS[name][0]].codes) for name in reports},
+        n_database={name: len(sides["database", name[-1]][_WAYS[name][1]].codes) for name in reports},
         n_unanswerable={name: missing for name, (_, missing) in reports.items()},
         protocol={
             "query": {"data": query.name, "images": len(query), "fingerprint": query.fingerprint()},
@@ -160,11 +171,12 @@ def evaluate(
     )
 
 
-def _packing(hasher: "CrossModalHasher", ranking: str, searched: bool) -> Callable[[NDArray[np.float32]], Any]:
-    """Return what becomes of relaxed codes before they are ranked; ``searched`` of captions of the database."""
+def _packing(hasher: "CrossModalHasher", ranking: str, way: str) -> Callable[[NDArray[np.float32]], Any]:
+    """Return what becomes of relaxed codes before they are ranked, see `_WAYS`."""
+    moved: Callable[[Any], Any] = hasher.expand if way == "expanded" else np.asarray
     if ranking == "cosine":
-        return np.asarray
-    return hasher.pack_captions if searched else pack_codes
+        return moved
+    return hasher.pack_captions if way == "dithered" else lambda relaxed: pack_codes(moved(relaxed))
 
 
 def _encode(
@@ -173,28 +185,37 @@ def _encode(
     modality: str,
     captions: str,
     relevance: str,
-    pack: Callable[[NDArray[np.float32]], NDArray[Any]],
+    packings: Mapping[str, Callable[[NDArray[np.float32]], NDArray[Any]]],
     item_numbers: Mapping[str, int],
     cache: "FeatureCache | None",
     progress: bool,
-) -> Side:
-    """Encode one modality of one half and note what tells relevance."""
+) -> dict[str, Side]:
+    """Encode one modality of one half, packed in each of the ways, and note what tells relevance."""
     from rshash import encoding
 
     images = np.array([item_numbers[name] for name in half.ids])
     groups = images if relevance == "pair" or half.labels is None else half.labels
     if modality == "i":
         relaxed = encoding.relaxed_image_codes(hasher, half, cache=cache, progress=progress)
-        return Side(np.concatenate([pack(block) for block in relaxed]), groups, images)
+        return {way: Side(codes, groups, images) for way, codes in _pack(relaxed, packings).items()}
     sentences = one_caption_each(half) if captions == "one" else half
     relaxed = encoding.relaxed_caption_codes(hasher, sentences, cache=cache, progress=progress)
-    blocks = [pack(block) for block in relaxed]
-    if not blocks:
+    packed = _pack(relaxed, packings)
+    if not packed:
         raise ValueError(f"{half.name} has no captions: only direction i2i can be evaluated")
     counts = [len(own) for own in sentences.captions]
     owners = np.repeat(np.arange(len(half)), counts)
     positions = np.concatenate([np.arange(count) for count in counts])
-    return Side(np.concatenate(blocks), groups[owners], images[owners] * CAPTIONS_PER_IMAGE + positions)
+    items = images[owners] * CAPTIONS_PER_IMAGE + positions
+    return {way: Side(codes, groups[owners], items) for way, codes in packed.items()}
+
+
+def _pack(
+    relaxed: Iterable[NDArray[np.float32]], packings: Mapping[str, Callable[[NDArray[np.float32]], NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """Pack blocks of relaxed codes in each of the ways, one block in memory at a time; nothing where there is none."""
+    blocks = [{way: pack(block) for way, pack in packings.items()} for block in relaxed]
+    return {way: np.concatenate([block[way] for block in blocks]) for way in packings} if blocks else {}
 
 
 def duplicates(query: "CaptionDataset", database: "CaptionDataset") -> dict[str, Any] | None:

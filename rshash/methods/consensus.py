@@ -17,7 +17,9 @@ Each step draws two views of each image and two of its captions. Codes of images
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
 do. Two things break such ties. Captions that are searched are dithered (`rshash.codes.dither`). Codes of many bits are
 turned besides, each pair of bits by its own angle from 0 to 45 degrees: a relaxed code keeps the signs it is sure of,
-and what it is less sure of changes sides at other values in every pair.
+and what it is less sure of changes sides at other values in every pair. Codes that ask are expanded
+(`rshash.codes.expand`): drawn towards the relaxed codes of training images around them, which decide what they are
+unsure of.
 
 With `tuned_epochs` the last blocks of the image encoder are trained with the heads afterwards, by the same contrasts
 and with what is remembered and believed by then.
@@ -55,6 +57,7 @@ class ConsensusOptions(TunableOptions):
             keep different codes; shorter codes have no bits to spare for that.
         dither: share by which codes of captions are dithered in a database; with 0 one finds itself at distance 0.
         short_dither: the same of codes that are not turned.
+        expansion: share of training images' codes in those of captions that ask, and of images that ask among captions.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.
         agreement: s, share of a target that neighbours have, 0 for none.
         agreement_temperature: t, of the similarities that a target is made of.
@@ -82,6 +85,7 @@ class ConsensusOptions(TunableOptions):
     turn_from: int = number(64, least=1)
     dither: float = number(0.3, least=0)
     short_dither: float = number(0.8, least=0)
+    expansion: float = number(0.7, least=0)
     warm_up: float = number(0.05, least=0)
     agreement: float = number(0.5, least=0)
     agreement_temperature: float = number(0.1, above=0)
@@ -112,13 +116,14 @@ class Consensus(Objective):
         super().__init__(pairs, n_bits, options)
         if len(pairs.images) < 2:
             raise ValueError("consensus contrasts image views, got one; give two or more in image_views")
-        for name in ("agreement", "agreement_from", "memory", "warm_up", "dither", "short_dither"):
+        for name in ("agreement", "agreement_from", "memory", "warm_up", "dither", "short_dither", "expansion"):
             if getattr(options, name) > 1:
                 raise ValueError(f"option {name!r} is {getattr(options, name)}; expected a share, 0 to 1")
         self.options = options
         is_long = n_bits >= options.turn_from
         self.temperature = options.temperature if is_long else options.short_temperature
         self.dither = options.dither if is_long else options.short_dither
+        self.expansion = options.expansion
         if is_long:
             rotation = _turn_pairs(n_bits)
             self.image_head.rotate(rotation)

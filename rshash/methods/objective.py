@@ -29,9 +29,11 @@ class Objective(nn.Module):
 
     Attributes:
         dither: share by which codes of captions are dithered in a database, see `rshash.codes.dither`.
+        expansion: share of training images' codes in those that ask, see `rshash.codes.expand`.
     """
 
     dither = 0.0
+    expansion = 0.0
 
     def __init__(self, pairs: TrainingPairs, n_bits: int, options: DataOptions) -> None:
         super().__init__()

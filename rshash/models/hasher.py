@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from rshash.codes import code_bytes, dither, pack_codes
+from rshash.codes import code_bytes, dither, expand, pack_codes
 from rshash.data.views import FIXED_IMAGE_VIEWS, IMAGE_VIEWS
 from rshash.files import write_atomically
 from rshash.models.device import check_device
@@ -23,10 +23,11 @@ from rshash.models.tail import Tail
 from rshash.names import unknown_name
 
 FORMAT = "rshash hasher"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 ORIGINAL = ("original",)
 _SETTINGS = "hasher.json"
 _WEIGHTS = "weights.safetensors"
+_ANCHORS = "anchors"
 _AT_ONCE = 1024  # rows of features in a head at once
 _IMAGES_AT_ONCE = 256
 
@@ -46,10 +47,12 @@ class CrossModalHasher:
         image_views: views of an image whose relaxed codes are averaged, from `rshash.data.views.FIXED_IMAGE_VIEWS`;
             n of them cost n passes of the image encoder.
         dither: share by which relaxed codes of captions are dithered in a database, see `rshash.codes.dither`.
+        expansion: share of the anchors in relaxed codes that ask, see `rshash.codes.expand`.
+        anchors: (A, n_bits) float32 relaxed codes of training images, for the expansion.
 
     Raises:
-        ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, the share is no
-            share, or the device cannot be used.
+        ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, a share is no
+            share, anchors have another shape or are not finite, or the device cannot be used.
 
     >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
@@ -66,6 +69,8 @@ class CrossModalHasher:
         device: str = "cpu",
         image_views: Sequence[str] = ORIGINAL,
         dither: float = 0.0,
+        expansion: float = 0.0,
+        anchors: NDArray[np.float32] | None = None,
     ) -> None:
         if image_head.n_bits != caption_head.n_bits:
             raise ValueError(
@@ -75,10 +80,17 @@ class CrossModalHasher:
         code_bytes(image_head.n_bits)
         check_device(device)
         check_views(image_views)
-        if not 0 <= dither <= 1:
-            raise ValueError(f"dither is {dither}; expected a share, 0 <= dither <= 1")
+        for name, share in (("dither", dither), ("expansion", expansion)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; expected a share, 0 <= {name} <= 1")
         self.dither = float(dither)
         self.n_bits = image_head.n_bits
+        self.expansion = float(expansion)
+        self.anchors = np.asarray(np.empty((0, self.n_bits)) if anchors is None else anchors, np.float32)
+        if self.anchors.ndim != 2 or self.anchors.shape[1] != self.n_bits or not np.isfinite(self.anchors).all():
+            raise ValueError(
+                f"anchors have shape {self.anchors.shape}; expected finite numbers of shape (A, {self.n_bits})"
+            )
         self.image_views = tuple(image_views)
         self.image_encoder = image_encoder
         self.caption_encoder = caption_encoder
@@ -89,8 +101,13 @@ class CrossModalHasher:
         self._image_encoder: ImageEncoder | None = None
         self._caption_encoder: CaptionEncoder | None = None
 
-    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    def encode_images(self, images: Sequence[NDArray[np.uint8]], *, query: bool = False) -> NDArray[np.uint8]:
         """Encode images of any sizes, each (H, W, 3) uint8 RGB, to packed codes.
+
+        Args:
+            images: what to encode.
+            query: whether they ask among captions, see `expand`. Those that ask among images are encoded as these are,
+                so that an image finds itself at distance 0.
 
         Returns:
             (N, ceil(n_bits / 8)) uint8.
@@ -99,14 +116,15 @@ class CrossModalHasher:
             ValueError: if an image has another shape or dtype.
             ImportError: if the encoder's package is missing.
         """
-        return pack_codes(self.relax_images(images))
+        relaxed = self.relax_images(images)
+        return pack_codes(self.expand(relaxed) if query else relaxed)
 
     def encode_captions(self, captions: Sequence[str], *, database: bool = False) -> NDArray[np.uint8]:
         """Encode captions to packed codes, (N, ceil(n_bits / 8)) uint8.
 
         Args:
             captions: what to encode.
-            database: whether they are to be searched instead of asking, see `pack_captions`.
+            database: whether they are to be searched, see `pack_captions`, instead of asking, see `expand`.
 
         Raises:
             ValueError: if a caption is empty or not a string.
@@ -114,18 +132,26 @@ class CrossModalHasher:
             ImportError: if the encoder's package is missing.
         """
         relaxed = self.relax_captions(captions)
-        return self.pack_captions(relaxed) if database else pack_codes(relaxed)
+        return self.pack_captions(relaxed) if database else pack_codes(self.expand(relaxed))
 
     def pack_captions(self, relaxed: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Pack relaxed codes of captions that are to be searched: their signs after a dither, where the hasher has one.
 
-        Images are packed plainly (`rshash.pack_codes`), so that one that asks finds itself at distance 0, and so are
-        captions that ask. Dithered ones that ask, or plain ones that are searched, only rank a little worse.
+        Images are packed plainly (`rshash.pack_codes`), so that one that asks among images finds itself at distance 0.
+        Captions that were packed plainly only rank a little worse.
         """
         return pack_codes(dither(relaxed, self.dither))
 
+    def expand(self, relaxed: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Draw relaxed codes of captions that ask, or of images that ask among captions, towards the anchors.
+
+        See `rshash.codes.expand`; the same codes come back from a hasher without anchors. The signs of what comes out
+        are their codes (`rshash.pack_codes`).
+        """
+        return expand(relaxed, self.anchors, self.expansion)
+
     def relax_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Return (N, n_bits) float32 relaxed codes of images, what `encode_images` takes the signs of; errors alike."""
+        """Return (N, n_bits) float32 relaxed codes of images, what `encode_images` makes codes of; errors alike."""
 
         def relax(batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
             encoder, rng = self.load_image_encoder(), np.random.default_rng(0)  # fixed views draw nothing
@@ -136,7 +162,7 @@ class CrossModalHasher:
         return self._relax(images, relax)
 
     def relax_captions(self, captions: Sequence[str]) -> NDArray[np.float32]:
-        """Return (N, n_bits) float32 relaxed codes of captions, what `encode_captions` takes the signs of."""
+        """Return (N, n_bits) float32 relaxed codes of captions, what `encode_captions` makes codes of."""
         return self._relax(captions, lambda batch: self.relaxed_captions(self.load_caption_encoder().encode(batch)))
 
     def relaxed_images(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -252,6 +278,9 @@ class CrossModalHasher:
                 heads["image"].attach(Tail(n_components))
         try:
             weights = safetensors.torch.load(content)
+            anchors = weights.pop(_ANCHORS).numpy() if _ANCHORS in weights else None
+            if (anchors is not None) != bool(settings.get("expansion")):
+                raise RuntimeError("anchors come with an expansion, and an expansion with anchors")
             for modality, head in heads.items():
                 prefix = f"{modality}."
                 if f"{prefix}rotation" in weights:
@@ -272,6 +301,8 @@ class CrossModalHasher:
             device,
             settings.get("image_views", ORIGINAL),
             settings.get("dither", 0.0),
+            settings.get("expansion", 0.0),
+            anchors,
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -285,14 +316,17 @@ class CrossModalHasher:
             "caption_hidden": self.caption_head.hidden,
             **({} if self._format_version() == 1 else {"image_views": list(self.image_views)}),
             **({"dither": self.dither} if self.dither else {}),
+            **({"expansion": self.expansion} if self.expansion else {}),
             **({"image_components": self.image_head.tail.n_components} if self.image_head.tail else {}),
         }
 
     def _format_version(self) -> int:
         """Oldest version of the format that holds the hasher, so that an older rshash reads what it can.
 
-        1 has neither image views nor turned heads; 2 has both, 3 also a dither, 4 also a tail.
+        1 has neither image views nor turned heads; 2 has both, 3 also a dither, 4 also a tail, 5 also an expansion.
         """
+        if self.expansion:
+            return 5
         if self.image_head.tail is not None:
             return 4
         if self.dither:
@@ -302,7 +336,10 @@ class CrossModalHasher:
 
     def _weights(self) -> dict[str, torch.Tensor]:
         heads = (("image", self.image_head), ("caption", self.caption_head))
-        return {f"{name}.{key}": value.contiguous() for name, head in heads for key, value in head.state_dict().items()}
+        weights = {f"{name}.{key}": value for name, head in heads for key, value in head.state_dict().items()}
+        if self.expansion:
+            weights[_ANCHORS] = torch.from_numpy(self.anchors)
+        return {name: tensor.contiguous() for name, tensor in weights.items()}
 
 
 _TYPES: dict[str, type] = {
@@ -342,9 +379,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         least = 0 if name.endswith("hidden") else 1  # a linear head has no hidden layer
         if type(value) is not kind or (isinstance(value, int) and not least <= value <= 1 << 20):
             raise ValueError(f"{path} is damaged: {name} is {value!r}, expected {_kind_in_words(kind)}")
-    share = settings.get("dither", 0.0)
-    if not isinstance(share, float) or not 0 <= share <= 1:
-        raise ValueError(f"{path} is damaged: dither is {share!r}, expected a share, 0 <= dither <= 1")
+    for name in ("dither", "expansion"):
+        share = settings.get(name, 0.0)
+        if not isinstance(share, float) or not 0 <= share <= 1:
+            raise ValueError(f"{path} is damaged: {name} is {share!r}, expected a share, 0 <= {name} <= 1")
     return settings
 
 

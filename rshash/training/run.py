@@ -32,12 +32,18 @@ from rshash.models.encoders import (
 )
 from rshash.models.features import caption_features, image_features
 from rshash.models.hasher import CrossModalHasher, check_views
+from rshash.models.heads import HashHead
 from rshash.models.projection import Projection
 from rshash.names import unknown_name
 from rshash.training.checkpoint import BEST, LAST, State
 from rshash.training.checks import check_supervision, split_rows
 from rshash.training.loop import Loop
 from rshash.training.validation import Validation
+
+ANCHORS = 2048
+"""Most training images whose codes a hasher keeps for its expansion; a quarter of them ranks almost as well."""
+
+_RELAXED_AT_ONCE = 256
 
 
 def train(
@@ -169,6 +175,9 @@ def train(
         "torch_threads": torch.get_num_threads(),
     }
 
+    rows = train_rows[np.linspace(0, len(train_rows) - 1, min(ANCHORS, len(train_rows))).astype(np.int64)]
+    anchored = features.encoded_of(rows) if objective.expansion else []
+
     def hasher(best: bool, state: State) -> CrossModalHasher:
         heads = copy.deepcopy(objective.image_head), copy.deepcopy(objective.caption_head)
         if best:
@@ -181,6 +190,7 @@ def train(
             "epoch": epoch,
             "metrics": {held_out.metric: metrics} if held_out else {},
         }
+        anchors = _relax(heads[0], anchored, device) if objective.expansion else None
         return CrossModalHasher(
             heads[0] if projection is None or heads[0].tail else projection.unfold(heads[0]),  # a tail projects itself
             heads[1],
@@ -190,6 +200,8 @@ def train(
             device,
             chosen.encoded_views,
             objective.dither,
+            objective.expansion,
+            anchors,
         )
 
     held_out = features.validation(validation_rows) if len(validation_rows) else None
@@ -210,6 +222,7 @@ def train(
         features = features.of_images(*_encode_images(dataset, trunk, chosen, kept, progress))
         objective.tune(features.rows(train_rows, trusted, device), trunk.load_tail(projection))
         tuned_held_out = features.validation(validation_rows) if held_out else None
+        anchored = features.encoded_of(rows) if objective.expansion else []
         del features  # wide, and copied by now
         last = Loop(
             objective,
@@ -272,10 +285,27 @@ class _Features:
             clean=None if trusted is None else torch.from_numpy(trusted).to(device),
         )
 
+    def encoded_of(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Gather the encoded views of the images of the given rows."""
+        return [view[rows] for view in self.encoded]
+
     def validation(self, rows: NDArray[np.int64]) -> Validation:
         """Gather the encoded views of the images of the given rows with one caption each."""
         labels = None if self.labels is None else self.labels[rows]
-        return Validation([view[rows] for view in self.encoded], self.captions[0][self.one_caption[rows]], labels)
+        return Validation(self.encoded_of(rows), self.captions[0][self.one_caption[rows]], labels)
+
+
+@torch.inference_mode()
+def _relax(head: HashHead, views: list[NDArray[np.float32]], device: str) -> NDArray[np.float32]:
+    """Mean relaxed codes of images over the views that are encoded: (N, n_bits) float32."""
+    head.eval()
+    parts = range(0, len(views[0]), _RELAXED_AT_ONCE)
+    sums = [
+        sum(head(torch.from_numpy(view[start : start + _RELAXED_AT_ONCE]).to(device)) for view in views)
+        for start in parts
+    ]
+    mean: NDArray[np.float32] = (torch.cat(sums) / len(views)).cpu().numpy()
+    return mean
 
 
 def _encode_views(
