@@ -370,6 +370,25 @@ def test_a_hasher_with_several_views_is_followed(images, tmp_path):
         assert codes_by_id(tmp_path / name) == encoded_one_by_one(hasher, images)
 
 
+def test_images_are_expanded_where_they_ask_among_captions_only(images, hasher, tmp_path):
+    anchors = np.random.default_rng(0).uniform(-1, 1, (4, hasher.n_bits)).astype(np.float32)
+    heads = hasher.image_head, hasher.caption_head
+    expanding = CrossModalHasher(*heads, "small-cnn", "bag-of-words", expansion=1.0, anchors=anchors)
+    data = CaptionDataset("d", ["0.png"], [("a harbour",)], folder=images)
+    image = data.image(0)
+    assert not np.array_equal(expanding.encode_images([image], query=True), hasher.encode_images([image]))
+    for kind, codes in (
+        ("images", expanding.encode_images([image])),
+        ("captions", expanding.encode_captions(["a harbour"], database=True)),
+    ):
+        ingest(tmp_path / f"{kind}.rshash", DatasetSource(data, kind), expanding, progress=False)
+        with rshash.open(tmp_path / f"{kind}.rshash") as archive:
+            asking = expanding.encode_images([image], query=kind == "captions")
+            for query, code in ((image, asking), ("a ship", expanding.encode_captions(["a ship"]))):
+                expected = rshash.search(codes, code, k=1).distances
+                assert np.array_equal(archive.search(query, k=1).distances, expected)
+
+
 def test_another_writer_is_waited_for(images, hasher, tmp_path, monkeypatch):
     from rshash.archive.lock import write_lock
 

@@ -57,7 +57,7 @@ def encode_query(archive: "Archive", query: Any) -> Query:
         return Query(codes, None, (None,) * len(codes))
     if query.ndim == 3:
         relaxed = archive.hasher.relax_images([query])
-        if "caption" in archive.columns:  # its items are captions; among images, one finds itself at distance 0
+        if archive.kind == "captions":  # among images, one must find itself at distance 0
             relaxed = archive.hasher.expand(relaxed)
         return Query(pack_codes(relaxed), relaxed, (query,))
     rows = query[None] if query.ndim == 1 else query
