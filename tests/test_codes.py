@@ -136,7 +136,9 @@ def naive_expand(relaxed, anchors, share):
         length = np.sqrt((row * row).sum()) or 1
         cosines = [(row * a).sum() / length / np.sqrt((a * a).sum()) for a in anchors.astype(float)]
         weights = np.exp(np.array(cosines) / 0.05)
-        rows.append((1 - share) * row + share * sum(w * a for w, a in zip(weights / weights.sum(), anchors, strict=True)))
+        rows.append(
+            (1 - share) * row + share * sum(w * a for w, a in zip(weights / weights.sum(), anchors, strict=True))
+        )
     return np.array(rows)
 
 

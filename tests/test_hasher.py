@@ -289,7 +289,7 @@ def test_what_asks_is_expanded_and_what_is_searched_is_not(tmp_path):
     kept = json.loads(settings.read_text())
     assert kept["format_version"] == 5
     settings.write_text(json.dumps({**kept, "expansion": 0.0}))
-    with pytest.raises(ValueError, match="does not fit hasher.json: anchors come with an expansion"):
+    with pytest.raises(ValueError, match=r"does not fit hasher\.json: anchors come with an expansion"):
         CrossModalHasher.load(tmp_path / "a.hasher")
 
 
