@@ -67,11 +67,12 @@ def gains(path: Path, dataset: Any, cache: Path | None, shortlist: int) -> list[
 
     found = []
     for direction, (asking, answering) in DIRECTIONS.items():
-        queries = relaxed_codes(halves["query"], asking)
+        queries = hasher.expand(relaxed_codes(halves["query"], asking))
         relaxed = relaxed_codes(halves["database"], answering)
         same = np.asarray(halves["query"].labels)[:, None] == np.asarray(halves["database"].labels)
         with tempfile.TemporaryDirectory() as folder, rshash.create(f"{folder}/a", n_bits=hasher.n_bits) as archive:
-            archive.append(rshash.pack_codes(relaxed), [{"id": str(row)} for row in range(len(relaxed))], relaxed)
+            pack = rshash.pack_codes if answering == "images" else hasher.pack_captions
+            archive.append(pack(relaxed), [{"id": str(row)} for row in range(len(relaxed))], relaxed)
             for measure in MEASURES:
                 rows = archive.search(queries, k=K, rerank=measure, shortlist=shortlist if measure else None).rows
                 ranked = np.take_along_axis(same, rows, axis=1)

@@ -209,7 +209,7 @@ def test_truncated_settings_are_refused(tmp_path, share):
     ({"dither": "much"}, "dither is 'much', expected a share, 0 <= dither <= 1"),
     ({"dither": 1.5}, "dither is 1.5, expected a share"),
     ({"expansion": -1.0}, "expansion is -1.0, expected a share"),
-    ({"expansion": 0.5}, "anchors come with an expansion, and an expansion with anchors"),
+    ({"expansion": 0.5}, "expansion is 0.5, with 0 anchors; expected both"),
     ({"weights_sha256": "0" * 64}, "weights.safetensors is damaged"),
 ])  # fmt: skip
 def test_wrong_settings_are_refused(tmp_path, change, message):
@@ -289,14 +289,27 @@ def test_what_asks_is_expanded_and_what_is_searched_is_not(tmp_path):
     kept = json.loads(settings.read_text())
     assert kept["format_version"] == 5
     settings.write_text(json.dumps({**kept, "expansion": 0.0}))
-    with pytest.raises(ValueError, match=r"does not fit hasher\.json: anchors come with an expansion"):
+    with pytest.raises(ValueError, match=r"expansion is 0\.0, with 5 anchors; expected both"):
         CrossModalHasher.load(tmp_path / "a.hasher")
 
 
-@pytest.mark.parametrize("anchors", [np.zeros((2, 3)), np.zeros(20), np.full((2, 20), np.nan)])
-def test_anchors_of_another_shape_are_refused(anchors):
-    with pytest.raises(ValueError, match=r"expected finite numbers of shape \(A, 20\)"):
+@pytest.mark.parametrize(("anchors", "message"), [
+    (np.zeros((2, 3)), r"shape \(2, 3\); expected \(A, 20\)"),
+    (np.zeros(20), r"shape \(20,\); expected \(A, 20\)"),
+    (np.full((2, 20), np.nan), "anchors hold NaN or infinity"),
+    (np.empty((0, 20)), "expansion is 0.5, with 0 anchors"),
+    (None, "expansion is 0.5, with 0 anchors"),
+])  # fmt: skip
+def test_impossible_anchors_are_refused(anchors, message):
+    with pytest.raises(ValueError, match=message):
         make_hasher(expansion=0.5, anchors=anchors)
+
+
+def test_anchors_are_copied():
+    anchors = np.ones((2, 20), np.float32)
+    hasher = make_hasher(expansion=0.5, anchors=anchors)
+    anchors[:] = -1
+    assert (hasher.anchors == 1).all()
 
 
 @pytest.mark.parametrize("name", ["dither", "expansion"])

@@ -283,7 +283,8 @@ class Archive:
 
         Args:
             query: a sentence, a list of sentences, an image (H, W, 3) uint8, packed codes (Q, n_bytes) uint8, or
-                relaxed codes (Q, n_bits) float, of which the signs are taken.
+                relaxed codes (Q, n_bits) float, of which the signs are taken as they are (`CrossModalHasher.expand`
+                makes of them what sentences ask with).
             k: number of hits a query; 10 unless a radius is given. Fewer come back where fewer rows qualify.
             radius: return instead every row within this Hamming distance.
             bbox: west, south, east, north in WGS84 degrees; items whose box touches it. West greater than east

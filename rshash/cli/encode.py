@@ -35,7 +35,8 @@ def command(
 ) -> None:
     """Write packed codes, (N, n_bytes) uint8, and beside them the ids of their rows, one a line (codes.ids.txt).
 
-    The codes are plain numpy: rshash.search, faiss and others read them as they are.
+    The codes are plain numpy: rshash.search, faiss and others read them as they are. They are codes to be searched;
+    those that ask come from Python, hasher.encode_captions(sentences), or from rshash search.
 
     \b
     Examples:

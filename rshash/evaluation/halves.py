@@ -66,7 +66,7 @@ def evaluate(
         relevance: "class" (same class label) or "pair" (same image); None takes the class where labels are given.
         captions: "one" caption an image, drawn as DUCH does, or "all".
         ranking: "hamming" ranks packed codes; "cosine" the relaxed codes before their signs are taken, to see what the
-            signs cost.
+            signs cost; those that ask are expanded in both.
         cache: folder that keeps features between runs; None computes them anew.
         progress: show progress on stderr.
 
@@ -142,20 +142,19 @@ def evaluate(
         )
         for (name, modality), ways in wanted.items()
     }
-    reports = {
-        direction: measure(
-            sides["query", direction[0]][_WAYS[direction][0]],
-            sides["database", direction[-1]][_WAYS[direction][1]],
-            ks=ks,
-            radii=radii,
-            same_modality=direction[0] == direction[-1],
-        )
+    ranked = {
+        direction: (sides["query", direction[0]][asking], sides["database", direction[-1]][searched])
         for direction in directions
+        for asking, searched in [_WAYS[direction]]
+    }
+    reports = {
+        direction: measure(*pair, ks=ks, radii=radii, same_modality=direction[0] == direction[-1])
+        for direction, pair in ranked.items()
     }
     return Report(
         scores={name: scores for name, (scores, _) in reports.items()},
-        n_queries={name: len(sides["query", name[0]][_WAYS[name][0]].codes) for name in reports},
-        n_database={name: len(sides["database", name[-1]][_WAYS[name][1]].codes) for name in reports},
+        n_queries={name: len(queries.codes) for name, (queries, _) in ranked.items()},
+        n_database={name: len(rows.codes) for name, (_, rows) in ranked.items()},
         n_unanswerable={name: missing for name, (_, missing) in reports.items()},
         protocol={
             "query": {"data": query.name, "images": len(query), "fingerprint": query.fingerprint()},
@@ -173,10 +172,14 @@ def evaluate(
 
 def _packing(hasher: "CrossModalHasher", ranking: str, way: str) -> Callable[[NDArray[np.float32]], Any]:
     """Return what becomes of relaxed codes before they are ranked, see `_WAYS`."""
-    moved: Callable[[Any], Any] = hasher.expand if way == "expanded" else np.asarray
     if ranking == "cosine":
-        return moved
-    return hasher.pack_captions if way == "dithered" else lambda relaxed: pack_codes(moved(relaxed))
+        return hasher.expand if way == "expanded" else np.asarray
+    packings: dict[str, Callable[[NDArray[np.float32]], Any]] = {
+        "plain": pack_codes,
+        "expanded": lambda relaxed: pack_codes(hasher.expand(relaxed)),
+        "dithered": hasher.pack_captions,
+    }
+    return packings[way]
 
 
 def _encode(

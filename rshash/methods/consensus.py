@@ -55,7 +55,8 @@ class ConsensusOptions(TunableOptions):
         caption_weight: of the contrast of captions.
         turn_from: width of codes from which both heads are turned before the signs are taken. Items of one kind then
             keep different codes; shorter codes have no bits to spare for that.
-        dither: share by which codes of captions are dithered in a database; with 0 one finds itself at distance 0.
+        dither: share by which codes of captions are dithered in a database; without it and without an expansion one
+            finds itself at distance 0.
         short_dither: the same of codes that are not turned.
         expansion: share of training images' codes in those of captions that ask, and of images that ask among captions.
         warm_up: share of the epochs in which the learning rate rises; it then falls to 0 as a cosine.

@@ -86,10 +86,15 @@ class CrossModalHasher:
         self.dither = float(dither)
         self.n_bits = image_head.n_bits
         self.expansion = float(expansion)
-        self.anchors = np.asarray(np.empty((0, self.n_bits)) if anchors is None else anchors, np.float32)
-        if self.anchors.ndim != 2 or self.anchors.shape[1] != self.n_bits or not np.isfinite(self.anchors).all():
+        self.anchors = np.array(np.empty((0, self.n_bits)) if anchors is None else anchors, np.float32)  # its own
+        if self.anchors.ndim != 2 or self.anchors.shape[1] != self.n_bits:
+            raise ValueError(f"anchors have shape {self.anchors.shape}; expected (A, {self.n_bits})")
+        if not np.isfinite(self.anchors).all():
+            raise ValueError("anchors hold NaN or infinity; train again, or leave them out")
+        if bool(self.expansion) != bool(len(self.anchors)):
             raise ValueError(
-                f"anchors have shape {self.anchors.shape}; expected finite numbers of shape (A, {self.n_bits})"
+                f"expansion is {expansion}, with {len(self.anchors)} anchors; expected both, a share above 0 and at "
+                "least one anchor, or neither"
             )
         self.image_views = tuple(image_views)
         self.image_encoder = image_encoder
@@ -278,9 +283,7 @@ class CrossModalHasher:
                 heads["image"].attach(Tail(n_components))
         try:
             weights = safetensors.torch.load(content)
-            anchors = weights.pop(_ANCHORS).numpy() if _ANCHORS in weights else None
-            if (anchors is not None) != bool(settings.get("expansion")):
-                raise RuntimeError("anchors come with an expansion, and an expansion with anchors")
+            anchors = weights.pop(_ANCHORS).float().numpy() if _ANCHORS in weights else None
             for modality, head in heads.items():
                 prefix = f"{modality}."
                 if f"{prefix}rotation" in weights:
