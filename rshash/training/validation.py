@@ -21,8 +21,8 @@ class Validation:
     """Features of V held-out pairs; each item is a query, all items of the other modality are the database.
 
     With classes the metric is mAP@20 over items of the same class, the query's own partner left out, because DUCH
-    searches images that are no query. Without classes it is recall@10 of the own partner. Codes are plain signs, neither
-    expanded nor dithered.
+    searches images that are no query. Without classes it is recall@10 of the own partner. Codes are plain signs,
+    neither expanded nor dithered.
 
     Attributes:
         images: (V, image dim) float32 for each view whose codes are averaged.
