@@ -52,7 +52,8 @@ class CrossModalHasher:
 
     Raises:
         ValueError: if the heads give different numbers of bits, a view is unknown, repeated or random, a share is no
-            share, anchors have another shape or are not finite, or the device cannot be used.
+            share, anchors have another shape, are not finite or come without an expansion or it without them, or the
+            device cannot be used.
 
     >>> hasher = CrossModalHasher(HashHead(372, 64, 8), HashHead(1024, 64, 8), "small-cnn", "bag-of-words")
     >>> hasher.encode_captions(["two planes on a runway", "a harbour"]).shape
@@ -143,7 +144,7 @@ class CrossModalHasher:
         """Pack relaxed codes of captions that are to be searched: their signs after a dither, where the hasher has one.
 
         Images are packed plainly (`rshash.pack_codes`), so that one that asks among images finds itself at distance 0.
-        Captions that were packed plainly only rank a little worse.
+        Captions that were packed plainly rank worse, those of few bits by points.
         """
         return pack_codes(dither(relaxed, self.dither))
 
