@@ -79,6 +79,7 @@ class SimilarityMatching(Objective):
             lr=options.learning_rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
+            fused=True,
         )
 
     def start_epoch(self, epoch: int) -> None:
