@@ -16,13 +16,14 @@ from rshash.data.splits import duch_split
 from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import plot, runner
-from rshash.protocol.pages import METHODS_TABLE, TABLE, methods_markdown, update_page
+from rshash.protocol.pages import METHODS_TABLE, SUMMARY, TABLE, methods_markdown, update_page
 from rshash.protocol.perform import Settings, perform, recorded_radii
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
 from rshash.protocol.published import published
 from rshash.protocol.record import check_metrics, find_record, read_folder, run_of, score, write_record
 from rshash.protocol.runner import Clock, compare
+from rshash.protocol.summary import summary
 from rshash.protocol.table import markdown, rows_of
 
 SETTINGS = Settings(image_encoder="small-cnn", caption_encoder="bag-of-words")
@@ -347,7 +348,9 @@ def test_pictures_draw_lines_of_two_points_in_one_look_everywhere(tmp_path, monk
 
     monkeypatch.setattr(plot, "_draw", draw)
     runs = [Run("ucm", "duch", n_bits) for n_bits in (16, 64)] + [Run("ucm", "djsrh", 64), Run("ucm", "djsrh", 64, 0.5)]
-    plot_all([record(run, mAP=0.5) for run in runs], tmp_path, "mAP")
+    drawn = plot_all([record(run, mAP=0.5) for run in runs], tmp_path, "mAP")
+    assert drawn[0].name == "methods-ucm-duch-42.png"  # two methods, clean, at 64 bits
+    assert drawn[0].read_bytes().startswith(b"\x89PNG")
     assert [line[0] for line in pictures["bits"][0]["i2t"]] == ["duch"]
     assert [line[0] for line in pictures["probability of a wrong caption"][0]["i2t"]] == ["djsrh"]
     (looks,) = {json.dumps(looks) for _, looks in pictures.values()}
@@ -361,7 +364,24 @@ def test_the_page_of_methods_shows_clean_and_noisiest_pairs():
     head, _, *lines = page.splitlines()
     assert "| code | ucm, here | ucm, noise 0.5, here | published |" in head
     (line,) = (line for line in lines if line.startswith("| `duch`:"))
-    assert "| 0.900 / 0.900 | 0.400 / 0.400 | " in line
+    assert "| .900 / .900 | .400 / .400 | " in line
+
+
+def test_the_summary_sets_one_method_beside_the_best_others():
+    metrics = {"mAP": 0.4, "mAP@20": 0.5}
+    runs = [("consensus", "", 0.9), ("consensus", "other", 0.99), ("duch", "", 0.8), ("dcmh", "", 0.85)]
+    runs += [("contrastive", "", 0.95)]  # floats, no codes
+    records = [
+        record(Run("ucm", method, 64, variant=variant), **metrics, **{"DUCH mAP@20": mean})
+        for method, variant, mean in runs
+    ]
+    records.append(record(Run("own", "consensus", 16, split_seed=7), **metrics, **{"DUCH mAP@20": 0.7}))
+    _, _, *lines = summary(records).splitlines()
+    assert lines[:2] == [
+        "| own | duch, other seeds | 0 | 16 | .400 / .400 | .500 / .500 | .700 / .700 | – | – |",
+        "| ucm | duch 42 | 0 | 64 | .400 / .400 | .500 / .500 | .900 / .900 | `dcmh` (labels) .850 / .850 "
+        "| CPAH (labels) .891 / .987 |",
+    ]
 
 
 def test_the_page_of_methods_names_every_method():
@@ -376,7 +396,7 @@ def test_published_figures_are_of_methods_that_exist():
 
 def test_pages_are_filled_between_their_markers(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("before\n" + "\n".join([*TABLE, *METHODS_TABLE]) + "\nafter\n")
+    page.write_text("before\n" + "\n".join([*TABLE, *METHODS_TABLE, *SUMMARY]) + "\nafter\n")
     records = [record(Run("ucm", "duch", 64), **{"mAP@20": 0.5, "DUCH mAP@20": 0.6, "mAP": 0.4})]
     update_page(page, records)
     first = page.read_text()
@@ -386,7 +406,8 @@ def test_pages_are_filled_between_their_markers(tmp_path):
     assert first.endswith("\nafter\n")
     for name in METHODS:
         assert f"| `{name}`: " in first
-    assert "0.600 / 0.600" in first
+    assert ".600 / .600" in first
+    assert "best published" in first
     assert "rsicd 0.836 / 0.824" in first
     page.write_text("nothing")
     with pytest.raises(ValueError, match="must hold <!-- compare:table"):

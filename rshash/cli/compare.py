@@ -46,7 +46,9 @@ EXIT_FAILED = 1
 @click.option("--metric", "metrics", multiple=True, help="Column of the table; repeatable.  [default: by split]")
 @click.option("--floats", is_flag=True, help="Also show each head before signs are taken, ranked by cosine.")
 @click.option("--table", "table_path", type=options.OUTPUT_FILE, help="Write the table to this Markdown file, too.")
-@click.option("--plots", type=options.OUTPUT, help="Folder for pictures: mAP against bits and noise, P@k, PR.")
+@click.option(
+    "--plots", type=options.OUTPUT, help="Folder for pictures: methods ranked, mAP against bits and noise, P@k, PR."
+)
 @click.option("--update", "pages", type=options.PATH, multiple=True, help="Fill the markers of this page; repeatable.")
 @click.option("--image-encoder", default="efficientnet-lite0-levels", show_default=True, help="As in rshash train.")
 @click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")

@@ -9,13 +9,12 @@ from rshash.files import check_marked, replace_marked
 from rshash.methods import METHODS
 from rshash.protocol.published import OTHER_FEATURES, Published, published
 from rshash.protocol.record import Record
-from rshash.protocol.table import PAPER_SEED, Row, markdown, rows_of
+from rshash.protocol.summary import summary
+from rshash.protocol.table import PAPER_METRIC, PAPER_SEED, both_ways, line, markdown, rows_of
 
 TABLE = "<!-- compare:table -->", "<!-- compare:table end -->"
 METHODS_TABLE = "<!-- compare:methods -->", "<!-- compare:methods end -->"
-
-METRIC = "DUCH mAP@20"
-"""The figure that the page of methods shows: the one that most papers of this field print."""
+SUMMARY = "<!-- compare:summary -->", "<!-- compare:summary end -->"
 
 
 def check_pages(pages: Sequence[Path]) -> None:
@@ -23,7 +22,7 @@ def check_pages(pages: Sequence[Path]) -> None:
 
     Raises:
         OSError: if a page cannot be read.
-        ValueError: if it holds neither pair of markers once, in order.
+        ValueError: if it holds no pair of markers once, in order.
     """
     for page in pages:
         _markers(page)
@@ -33,7 +32,7 @@ def update_page(page: Path, records: Sequence[Record], metrics: Sequence[str] = 
     """Replace what stands between the markers of a page.
 
     Args:
-        page: holds `TABLE`, `METHODS_TABLE`, or both.
+        page: holds any of `TABLE`, `METHODS_TABLE`, `SUMMARY`.
         records: to make the tables of.
         metrics: columns of the table of runs.
 
@@ -41,7 +40,10 @@ def update_page(page: Path, records: Sequence[Record], metrics: Sequence[str] = 
         OSError, ValueError: as `check_pages`; also if a metric is unknown.
     """
     for markers in _markers(page):
-        text = markdown(records, metrics) if markers == TABLE else methods_markdown(records)
+        if markers == TABLE:
+            text = markdown(records, metrics)
+        else:
+            text = methods_markdown(records) if markers == METHODS_TABLE else summary(records)
         replace_marked(page, *markers, text)
 
 
@@ -60,22 +62,20 @@ def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
     places = sorted({(row.data, row.noise) for row in shown if row.noise in (0.0, noisiest)})
     ours = [f"{data}{f', noise {noise:g}' if noise else ''}, here" for data, noise in places]
     lines = [
-        "| " + " | ".join(["method", "supervision", "losses", "code", *ours, "published"]) + " |",
-        "| " + " | ".join(["---"] * (5 + len(places))) + " |",
+        line(["method", "supervision", "losses", "code", *ours, "published"]),
+        line(["---"] * (5 + len(places))),
     ]
     for name, method in METHODS.items():
-        figures = [
-            _both_ways([row for row in shown if (row.method, row.data, row.noise) == (name, *place)])
-            for place in places
-        ]
+        here = {(row.data, row.noise): both_ways(row, PAPER_METRIC) for row in shown if row.method == name}
+        figures = [here.get(place, "–") for place in places]
         codes = "" if method.codes else " (no codes: embeddings compared by cosine)"
         cells = [f"`{name}`: {method.paper}", method.supervision, (method.losses or "–") + codes, _code(name)]
-        lines.append(f"| {' | '.join([*cells, *figures, _printed(name, n_bits)])} |")
+        lines.append(line([*cells, *figures, _printed(name, n_bits)]))
     lines += [
         "",
-        f"*Figures are {METRIC}, image → text / text → image, {n_bits} bits, DUCH's split of seed {PAPER_SEED}, mean ± "
-        f"standard deviation over training seeds, unless another metric is named beside them; figures of different "
-        f"metrics must not be compared. {OTHER_FEATURES}*",
+        f"*Figures are {PAPER_METRIC}, image → text / text → image, {n_bits} bits, DUCH's split of seed {PAPER_SEED}, "
+        "mean ± standard deviation over training seeds, unless another metric is named beside them; figures of "
+        f"different metrics must not be compared. {OTHER_FEATURES}*",
         "",
     ]
     for name, method in METHODS.items():
@@ -84,21 +84,10 @@ def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _both_ways(rows: Sequence[Row]) -> str:
-    """Return the figures of the row of a method, or a dash."""
-    parts = []
-    for row in rows[:1]:
-        for direction in ("i2t", "t2i"):
-            if figure := row.figure(direction, METRIC):
-                mean, deviation = figure
-                parts.append(f"{mean:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}"))
-    return " / ".join(parts) or "–"
-
-
 def _printed(name: str, n_bits: int) -> str:
     """Return what is published of a method at one width and clean pairs, with metric, data and source."""
     found = [row for row in published() if (row.method, row.n_bits, row.noise) == (name, n_bits, 0.0)]
-    known = [row for row in found if row.metric == METRIC] or found
+    known = [row for row in found if row.metric == PAPER_METRIC] or found
     if not known:
         noisy = [row for row in published() if (row.method, row.n_bits) == (name, n_bits)]
         known = [row for row in noisy if row.noise == max(other.noise for other in noisy)]
@@ -111,7 +100,7 @@ def _printed(name: str, n_bits: int) -> str:
 
 
 def _conditions(row: Published) -> str:
-    metric = "" if row.metric == METRIC else f", {row.metric}"
+    metric = "" if row.metric == PAPER_METRIC else f", {row.metric}"
     return metric + (f", noise {row.noise:g}" if row.noise else "")
 
 
@@ -125,9 +114,10 @@ def _code(name: str) -> str:
 def _markers(page: Path) -> list[tuple[str, str]]:
     """Return the pairs of markers that a page holds."""
     text = page.read_text(encoding="utf-8")
-    held = [markers for markers in (TABLE, METHODS_TABLE) if any(marker in text for marker in markers)]
+    known = TABLE, METHODS_TABLE, SUMMARY
+    held = [markers for markers in known if any(marker in text for marker in markers)]
     if not held:
-        raise ValueError(f"{page} must hold {' … '.join(TABLE)} or {' … '.join(METHODS_TABLE)}: write them there first")
+        raise ValueError(f"{page} must hold {' or '.join(map(' … '.join, known))}: write them there first")
     for markers in held:
         check_marked(page, *markers)
     return held

@@ -1,4 +1,4 @@
-"""Records in, pictures out: mAP against bits and against noise, precision at k, precision against recall."""
+"""Records in, pictures out: methods ranked, mAP against bits and noise, precision at k and against recall."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from rshash.extras import require
 from rshash.files import write_atomically
 from rshash.protocol.published import published
 from rshash.protocol.record import Record
-from rshash.protocol.table import DIRECTIONS, PAPER_SEED, Row, rows_of
+from rshash.protocol.table import DIRECTIONS, PAPER_METRIC, PAPER_SEED, Row, mean_of_both, rows_of
 
 COLOURS = ("#1b6ca8", "#e08e2b", "#5d9e4f", "#b5475a", "#7a66a8", "#8c8c8c", "#3fa7a7", "#a6813f", "#d16ba5", "#34495e")
 
@@ -22,7 +22,7 @@ Line = tuple[str, list[float], list[float], list[float]]
 
 
 def plot_all(
-    records: Sequence[Record], folder: Path, metric: str = "DUCH mAP@20", n_bits: int | None = None
+    records: Sequence[Record], folder: Path, metric: str = PAPER_METRIC, n_bits: int | None = None
 ) -> list[Path]:
     """Draw every picture that the records have enough points for.
 
@@ -33,7 +33,8 @@ def plot_all(
         n_bits: width of the codes in pictures that are of one width; None takes 64, or the widest if none has 64.
 
     Returns:
-        The files: for each data set and group of split seeds ``bits-…``, ``noise-…``, ``precision-…``, ``recall-…``.
+        The files: for each data set and group of split seeds ``methods-…``, ``bits-…``, ``noise-…``, ``precision-…``,
+        ``recall-…``.
 
     Raises:
         ImportError: if matplotlib is not installed.
@@ -63,11 +64,18 @@ def plot_all(
             "precision": ("k", "P@k", wide, partial(_precision_at_k, _of_width(clean, n_bits))),
             "recall": ("recall within r", FOUND, wide, partial(_within, _of_width(clean, n_bits))),
         }
+        ending = f"{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
+        ranked = [row for row in _of_width(clean, n_bits) if mean_of_both(row, metric) is not None]
+        if len(ranked) > 1:
+            drawn.append(folder / f"methods-{ending}")
+            _draw_ranking(
+                drawn[-1], place + wide, metric, sorted(ranked, key=lambda row: mean_of_both(row, metric) or 0)
+            )
         for name, (x, y, at, lines_of) in pictures.items():
             lines = {way: lines_of(way) for way in DIRECTIONS}
             if any(len(places) > 1 for _, places, _, _ in lines["i2t"]):
                 references = _published(data, split, metric, name, n_bits)
-                path = folder / f"{name}-{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
+                path = folder / f"{name}-{ending}"
                 _draw(path, place + at, x, y, lines, references, looks, logarithmic=name in ("bits", "precision"))
                 drawn.append(path)
     if not drawn:
@@ -176,6 +184,40 @@ def _draw(
     note = "grey: as published, with other features" if references["i2t"] else ""
     figure.suptitle(title, size=10)
     figure.supxlabel(note, size=7)
+    with write_atomically(path) as draft:
+        figure.savefig(draft, dpi=130)
+
+
+def _draw_ranking(path: Path, title: str, metric: str, rows: Sequence[Row]) -> None:
+    """Draw a line for each method, the best on top: both directions with their deviations, coloured by supervision."""
+    figure = require("matplotlib.figure", "bench").Figure(figsize=(9, 1.3 + 0.24 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    kinds = sorted({row.supervision for row in rows}, key=lambda kind: (kind != "none", kind))
+    colours = dict(zip(kinds, COLOURS, strict=False))
+    for (way, words), marker, shift in zip(DIRECTIONS.items(), "os", (0.12, -0.12), strict=True):
+        for height, row in enumerate(rows):
+            mean, deviation = row.figure(way, metric) or (0.0, None)
+            axes.errorbar(
+                mean,
+                height + shift,
+                xerr=deviation or 0.0,
+                fmt=marker,
+                color=colours[row.supervision],
+                markerfacecolor=None if row.ranking == "hamming" else "white",
+                markersize=4.5,
+                elinewidth=1,
+            )
+        axes.plot([], [], marker, color="#555555", markersize=4.5, label=words)
+    if any(row.ranking != "hamming" for row in rows):
+        axes.plot([], [], "D", color="#555555", markerfacecolor="white", markersize=4.5, label="floats, not codes")
+    for supervision, colour in colours.items():
+        axes.plot([], [], "-", color=colour, linewidth=4, label=f"supervision: {supervision}")
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], size=8)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlabel(metric)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper left")
+    axes.set_title(title, size=10)
     with write_atomically(path) as draft:
         figure.savefig(draft, dpi=130)
 

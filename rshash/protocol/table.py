@@ -18,8 +18,11 @@ PAPER_SEED = 42
 
 DIRECTIONS = {"i2t": "image → text", "t2i": "text → image"}
 
+PAPER_METRIC = "DUCH mAP@20"
+"""The one that most papers of this field print."""
+
 METRICS = {
-    "duch": ("DUCH mAP@20", "mAP@20", "mAP"),
+    "duch": (PAPER_METRIC, "mAP@20", "mAP"),
     "official": ("expected R@1", "expected R@5", "expected R@10", "mR"),
 }
 """Split → columns of the table unless others are asked for."""
@@ -135,18 +138,36 @@ def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
     head = ["data", "split", "noise", "bits", "method", "supervision", "runs"]
     head += [f"{metric} {DIRECTIONS.get(way, '')}".strip() for metric, way in columns]
     head += ["training s"]
-    yield _line(head)
-    yield _line(["---"] * 6 + ["---:"] * (len(head) - 6))
+    yield line(head)
+    yield line(["---"] * 6 + ["---:"] * (len(head) - 6))
     previous = None
     for row in rows:
         place = row.data, row.split, row.noise, row.n_bits
         if place != previous:
-            yield from map(_line, _published_cells(row, columns))
+            yield from map(line, _published_cells(row, columns))
         previous = place
         seconds = fmean(record["seconds"]["train"] for record in row.records)
         figures = [_cell(row.figure(way or "i2t", metric)) for metric, way in columns]
         cells = [*map(_plain, place), row.label, row.supervision, str(len(row.records)), *figures, f"{seconds:.0f}"]
-        yield _line(cells)
+        yield line(cells)
+
+
+def both_ways(row: Row, metric: str) -> str:
+    """Return the figures of a row in both directions, a dash where there is none."""
+    figures = [_cell(figure) for way in DIRECTIONS if (figure := row.figure(way, metric))]
+    return " / ".join(figures) or "–"
+
+
+def mean_of_both(row: Row, metric: str) -> float | None:
+    """Return the mean of both directions, by which methods are ranked; None where one is missing."""
+    figures = [row.figure(way, metric) for way in DIRECTIONS]
+    known = [figure[0] for figure in figures if figure is not None]
+    return fmean(known) if len(known) == len(figures) else None
+
+
+def line(cells: Sequence[str]) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def published_beside(row: Row) -> Iterator[Published]:
@@ -193,7 +214,3 @@ def _plain(value: object) -> str:
 
 def _sortable(value: object) -> tuple[int, object]:
     return (0, value) if isinstance(value, int | float) else (1, value)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
