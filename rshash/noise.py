@@ -1,12 +1,13 @@
-"""Which pairs of a data set are wrong: images and captions in, a ranking by the probability of a mismatch out.
+"""Which captions of a data set are wrong: images and captions in, a ranking by the probability of a mismatch out.
 
-The method "consensus" is trained on all pairs, without labels or clean examples; early in training the losses of wrong
-pairs are those of pairs put together at random.
+The method "consensus" is trained on all pairs for a few epochs, without labels or clean examples: early in training the
+losses of wrong pairs are those of pairs put together at random.
 """
 
 import csv
 import json
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,13 @@ COLUMNS = ("rank", "id", "probability_wrong", "loss", "caption")
 
 @dataclass(frozen=True)
 class NoiseReport:
-    """Pairs ranked by suspicion; a pair is an image with all its captions.
+    """Pairs of an image and one of its captions, ranked by suspicion.
 
     Attributes:
-        dataset: N images and captions.
-        losses: (N,) float64, high where a caption does not find its image among all.
-        probabilities: (N,) float64, of a mismatch; all 0 where nothing speaks for wrong pairs in this data.
-        truth: (N,) bool, which pairs are wrong, or None where that is not known.
+        dataset: N images with M captions; pairs are counted image by image.
+        losses: (M,) float64, high where a caption and its image do not find each other among all.
+        probabilities: (M,) float64, of a mismatch; all 0 where nothing speaks for wrong captions in this data.
+        truth: (M,) bool, which captions are wrong, or None where that is not known.
     """
 
     dataset: CaptionDataset
@@ -45,8 +46,13 @@ class NoiseReport:
     truth: NDArray[np.bool_] | None = None
 
     @property
+    def images(self) -> NDArray[np.int64]:
+        """Row of the image of each pair, (M,)."""
+        return np.repeat(np.arange(len(self.dataset)), [len(own) for own in self.dataset.captions])
+
+    @property
     def order(self) -> NDArray[np.int64]:
-        """Row numbers, most suspicious first; equal losses in row order."""
+        """Numbers of the pairs, most suspicious first; equal losses in their order in the data."""
         return np.argsort(-self.losses, kind="stable")
 
     @property
@@ -65,7 +71,8 @@ class NoiseReport:
         """Return the counts that belong on top of a ranking."""
         facts: dict[str, Any] = {
             "data": self.dataset.name,
-            "pairs": len(self.dataset),
+            "images": len(self.dataset),
+            "pairs": len(self.losses),
             "expected_wrong": round(float(self.probabilities.sum()), 1),
             "suspected": int(self.suspected.sum()),
         }
@@ -74,21 +81,22 @@ class NoiseReport:
         return facts
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one entry a pair, most suspicious first, with all its captions."""
+        """Return one entry a pair, most suspicious first."""
+        images, captions = self.images, [caption for own in self.dataset.captions for caption in own]
         entries = []
-        for rank, row in enumerate(self.order.tolist(), start=1):
+        for rank, pair in enumerate(self.order.tolist(), start=1):
             entry = {
                 "rank": rank,
-                "id": self.dataset.ids[row],
-                "probability_wrong": round(float(self.probabilities[row]), 6),
-                "loss": round(float(self.losses[row]), 6),
-                "captions": list(self.dataset.captions[row]),
+                "id": self.dataset.ids[images[pair]],
+                "probability_wrong": round(float(self.probabilities[pair]), 6),
+                "loss": round(float(self.losses[pair]), 6),
+                "caption": captions[pair],
             }
-            entries.append(entry if self.truth is None else {**entry, "wrong": bool(self.truth[row])})
+            entries.append(entry if self.truth is None else {**entry, "wrong": bool(self.truth[pair])})
         return entries
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the ranking: JSON, or a table with the first caption of each pair where the name ends in .csv.
+        """Write the ranking: JSON, or a table where the name ends in .csv.
 
         Both hold the truth where that is known.
 
@@ -99,58 +107,77 @@ class NoiseReport:
             if os.fspath(path).endswith(".csv"):
                 with open(draft, "w", encoding="utf-8", newline="") as file:
                     columns = COLUMNS if self.truth is None else (*COLUMNS, "wrong")
-                    table = csv.DictWriter(file, columns, extrasaction="ignore")
+                    table = csv.DictWriter(file, columns)
                     table.writeheader()
-                    table.writerows({**entry, "caption": entry["captions"][0]} for entry in self.rows())
+                    table.writerows(self.rows())
             else:
                 text = json.dumps({**self.summary(), "ranking": self.rows()}, indent=2)
                 draft.write_text(text + "\n", encoding="utf-8")
 
     def save_cleaned(self, captions: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-        """Write a caption file without the suspected pairs, and without those that were left out of the data set.
+        """Write a caption file without the suspected captions and the images that lose their last.
+
+        What was left out of the data set is left out there, too.
 
         Args:
-            captions: the Karpathy-style file that the data set was read from; its other rows stay as they are.
+            captions: the Karpathy-style file that the data set was read from; its other fields stay as they are.
             path: where to write.
 
         Raises:
             OSError: if the one cannot be read or the other not be written.
             ValueError: if no pair would be left.
         """
-        kept = {name for name, wrong in zip(self.dataset.ids, self.suspected, strict=True) if not wrong}
+        right = np.split(~self.suspected, np.flatnonzero(np.diff(self.images)) + 1)
+        judged = dict(zip(self.dataset.ids, zip(self.dataset.captions, right, strict=True), strict=True))
         with open(captions, encoding="utf-8-sig") as file:
             content = json.load(file)
         rows = []
         for row in content["images"]:
             name = row.get("filename") if isinstance(row, dict) else None
-            if isinstance(name, str) and name in kept:
-                kept.remove(name)  # a second row of that name was left out
-                rows.append(row)
+            if isinstance(name, str) and name in judged:
+                sentences = list(_kept(row["sentences"], *judged.pop(name)))  # a second row of a name was left out
+                rows += [{**row, "sentences": sentences}] if sentences else []
         if not rows:
-            raise ValueError(f"all {len(self.dataset)} pairs of {self.dataset.name} are suspected: nothing is left")
+            raise ValueError(f"all {len(self.losses)} pairs of {self.dataset.name} are suspected: nothing is left")
         content["images"] = rows
         with write_atomically(path) as draft:
             draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     def picture(self, n: int = 24, columns: int = 6) -> "Image":
-        """Draw the ``n`` most suspicious pairs with their first captions; red frames are wrong where that is known.
+        """Draw the ``n`` images with the most suspicious captions, each with the first of its own.
+
+        Red frames are wrong, green ones right, where that is known.
 
         Raises:
             ValueError: if ``n`` or ``columns`` is below 1 (2 for columns), or an image cannot be read.
         """
         if n < 1 or columns < 2:
             raise ValueError(f"a picture of {n} pairs in {columns} columns was asked for; expected 1 in 2 or more")
+        captions = [caption for own in self.dataset.captions for caption in own]
+        images, order = self.images, self.order
+        shown = order[np.sort(np.unique(images[order], return_index=True)[1])[:n]]  # first pair of each image
         tiles = [
             Tile(
-                f"{self.probabilities[row]:.2f}  {self.dataset.ids[row]}"[:26],
-                self.dataset.captions[row][0],
-                self.dataset.image(row),
-                None if self.truth is None else not self.truth[row],
+                f"{self.probabilities[pair]:.2f}  {self.dataset.ids[images[pair]]}"[:26],
+                captions[pair],
+                self.dataset.image(int(images[pair])),
+                None if self.truth is None else not self.truth[pair],
             )
-            for row in self.order[:n].tolist()
+            for pair in shown.tolist()
         ]
         lines = [(tiles[start], tiles[start + 1 : start + columns]) for start in range(0, len(tiles), columns)]
         return contact_sheet(lines, columns=columns - 1, heading=f"{self.dataset.name}: least likely pairs")
+
+
+def _kept(sentences: list[Any], captions: Sequence[str], right: NDArray[np.bool_]) -> Iterator[Any]:
+    """Yield the sentences of a row that were read and are right; captions are those that were read, in their order."""
+    read = 0
+    for sentence in sentences:
+        raw = sentence.get("raw") if isinstance(sentence, dict) else None
+        if read < len(captions) and isinstance(raw, str) and raw.strip() == captions[read]:
+            if right[read]:
+                yield sentence
+            read += 1
 
 
 def find_wrong_pairs(
@@ -165,11 +192,11 @@ def find_wrong_pairs(
     progress: bool = True,
     device: str = "cpu",
 ) -> NoiseReport:
-    """Rank the pairs of a data set by how likely image and captions do not belong together.
+    """Rank the captions of a data set by how likely they do not belong to their image.
 
     Args:
-        dataset: N images, each with a caption; classes are not looked at.
-        truth: (N,) bool, which pairs are wrong, where that is known; for measuring only.
+        dataset: images with M captions in all, each with one at least; classes are not looked at.
+        truth: (M,) bool, which captions are wrong, image by image, where that is known; for measuring only.
         n_bits: width of the codes that are trained on the way.
         image_encoder: as in `rshash.train`, like the other arguments.
         caption_encoder: likewise.
@@ -182,10 +209,13 @@ def find_wrong_pairs(
         ValueError: if ``truth`` has another length, or as `rshash.train`.
         ImportError: if the packages of training are missing.
     """
+    from rshash.methods.consensus import ConsensusOptions
     from rshash.training import train
 
-    if truth is not None and np.shape(truth) != (len(dataset),):
-        raise ValueError(f"truth has shape {np.shape(truth)}; expected one entry for each of {len(dataset)} pairs")
+    n_captions = sum(map(len, dataset.captions))
+    if truth is not None and np.shape(truth) != (n_captions,):
+        raise ValueError(f"truth has shape {np.shape(truth)}; expected one entry for each of {n_captions} captions")
+    options = ConsensusOptions()
     found: dict[str, NDArray[np.float64]] = {}
 
     def look(objective: "Objective") -> None:
@@ -205,5 +235,6 @@ def find_wrong_pairs(
         progress=progress,
         device=device,
         inspect=look,
+        stop_after=options.first_look + options.looks,  # nothing is learnt of the pairs after that
     )
     return NoiseReport(dataset, found["losses"], found["probabilities"], None if truth is None else np.array(truth))

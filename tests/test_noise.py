@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rshash.cli import run
 from rshash.data.captions import read_captions
 from rshash.data.dataset import CaptionDataset
-from rshash.data.noise import corrupt_pairs
+from rshash.data.noise import corrupt_captions, corrupt_pairs
 from rshash.noise import NoiseReport, find_wrong_pairs
 from rshash.picture import BAD, GOOD
 from toy import toy_dataset
@@ -64,11 +64,29 @@ def test_without_classes_a_wrong_caption_is_one_that_differs():
     assert all(new != old for new, old in zip(found.dataset.captions, data.captions, strict=True))
 
 
-def test_the_given_data_set_is_left_alone():
+@pytest.mark.parametrize("corrupt", [corrupt_pairs, corrupt_captions])
+def test_the_given_data_set_is_left_alone(corrupt):
     data = toy_dataset(12)
     before = data.captions
-    assert corrupt_pairs(data, 1.0).dataset.captions != before
+    assert corrupt(data, 1.0).dataset.captions != before
     assert data.captions == before
+
+
+def test_single_captions_come_from_another_class_and_the_rest_stay():
+    classes = [row % 3 for row in range(300)]
+    captions = [tuple(f"{row} {number}" for number in range(1 + row % 4)) for row in range(300)]
+    data = CaptionDataset("made", list(map(str, range(300))), captions, labels=np.array(classes))
+    found = corrupt_captions(data, 0.5, seed=3)
+    assert list(map(len, found.dataset.captions)) == list(map(len, captions))
+    owners = np.repeat(np.arange(300), list(map(len, captions)))
+    before, after = (sum(data.captions, ()) for data in (data, found.dataset))
+    for number, (owner, source) in enumerate(zip(owners, found.sources, strict=True)):
+        assert after[number] == before[source]
+        assert found.wrong[number] == (classes[owner] != classes[owners[source]]) == (number != source)
+    assert 0.35 < found.wrong.mean() < 0.45
+    mixed = [found.wrong[owners == row].any() and not found.wrong[owners == row].all() for row in range(300)]
+    assert np.mean(mixed) > 0.3
+    assert not found.wrong[found.clean].any()
 
 
 @pytest.mark.parametrize(
@@ -92,17 +110,28 @@ def test_images_without_captions_and_equal_captions_are_refused():
         corrupt_pairs(CaptionDataset("made", "ab", [("x",), ("x",)]), 0.5)
 
 
-def made_report(truth=None, n=6):
-    data = toy_dataset(n)
-    losses = np.array([1.0, 5.0, 2.0, 5.0, 0.5, 3.0])[:n]
+def made_report(truth=None):
+    """Three images with one, three and two captions."""
+    data = toy_dataset(3)
+    data.captions = (("a",), ("b", "c", "d"), ("e", "b"))
+    losses = np.array([1.0, 5.0, 2.0, 5.0, 0.5, 3.0])
     return NoiseReport(data, losses, np.clip(losses / 5, 0, 1), truth)
 
 
-def test_pairs_are_ranked_by_loss_and_ties_by_row():
+def test_captions_are_ranked_by_loss_and_ties_by_their_order():
     report = made_report()
+    assert report.images.tolist() == [0, 1, 1, 1, 2, 2]
     assert report.order.tolist() == [1, 3, 5, 2, 0, 4]
-    assert [entry["id"] for entry in report.rows()] == [report.dataset.ids[row] for row in report.order]
-    assert report.summary()["suspected"] == 3
+    found = [(entry["id"], entry["caption"]) for entry in report.rows()]
+    first, second, third = report.dataset.ids
+    assert found == [(second, "b"), (second, "d"), (third, "b"), (second, "c"), (first, "a"), (third, "e")]
+    assert report.summary() | {"expected_wrong": 0} == {
+        "data": "toy",
+        "images": 3,
+        "pairs": 6,
+        "expected_wrong": 0,
+        "suspected": 3,
+    }
     assert report.auc is None
 
 
@@ -121,54 +150,64 @@ def test_reports_are_saved_as_json_and_as_a_table(tmp_path):
     report.save(tmp_path / "wrong.csv")
     content = json.loads((tmp_path / "wrong.json").read_text())
     assert content["pairs"] == 6
-    assert content["ranking"][0]["captions"] == list(report.dataset.captions[1])
+    assert content["ranking"][0]["caption"] == "b"
     with open(tmp_path / "wrong.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["id"] for row in table] == [entry["id"] for entry in content["ranking"]]
-    assert table[0]["caption"] == report.dataset.captions[1][0]
+    assert [row["caption"] for row in table] == list("bdbcae")
     assert [row["wrong"] for row in table] == [str(entry["wrong"]) for entry in content["ranking"]]
 
 
-def test_a_caption_file_is_cleaned_of_suspected_pairs(tmp_path):
-    report = made_report()
+def test_a_caption_file_is_cleaned_of_suspected_captions(tmp_path):
+    report = made_report()  # doubts the b and d of the second image, the b of the third
     source, cleaned = tmp_path / "captions.json", tmp_path / "cleaned.json"
     rows = [
-        {"filename": name, "sentences": [{"raw": own[0], "sentid": 7}], "imgid": number}
+        {"filename": name, "sentences": [{"raw": f" {text}\n", "sentid": 7} for text in own], "imgid": number}
         for number, (name, own) in enumerate(zip(report.dataset.ids, report.dataset.captions, strict=True))
     ]
+    second, third = rows[1]["sentences"][1], rows[2]["sentences"][0]
+    rows[1]["sentences"][:0] = [{"raw": "  "}, 3, {"raw": None}]  # left out by the reader
     faulty = [{"filename": ["x"]}, 3, {"filename": "not-judged", "sentences": []}, {**rows[0], "imgid": 9}]
     source.write_text(json.dumps({"dataset": "made", "images": [*rows, *faulty]}))
     report.save_cleaned(source, cleaned)
-    assert json.loads(cleaned.read_text()) == {"dataset": "made", "images": [rows[0], rows[2], rows[4]]}
-    assert read_captions(cleaned).ids == tuple(report.dataset.ids[row] for row in (0, 2, 4))
+    kept = [rows[0], {**rows[1], "sentences": [second]}, {**rows[2], "sentences": [third]}]
+    assert json.loads(cleaned.read_text()) == {"dataset": "made", "images": kept}
+    assert read_captions(cleaned).captions == (("a",), ("c",), ("e",))
+    without_first = NoiseReport(report.dataset, report.losses, np.array([1.0, 0, 0, 0, 1, 1]))
+    without_first.save_cleaned(source, cleaned)
+    assert read_captions(cleaned).captions == (("b", "c", "d"),)
     hopeless = NoiseReport(report.dataset, report.losses, np.ones(6))
     with pytest.raises(ValueError, match="all 6 pairs of toy are suspected: nothing is left"):
         hopeless.save_cleaned(source, tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()
 
 
 def test_the_most_suspicious_pairs_are_drawn_with_what_is_known_of_them():
-    picture = made_report(np.arange(6) < 2).picture(n=5, columns=3)
-    assert picture.size[0] > picture.size[1] > 168
+    picture = made_report(np.arange(6) < 2).picture(n=5, columns=2)  # there are three images
+    assert picture.size[1] > picture.size[0] > 168
     colours = {colour for _, colour in picture.getcolors(1 << 24)}
     assert {GOOD, BAD} <= colours
     with pytest.raises(ValueError, match="expected 1 in 2 or more"):
         made_report().picture(n=0)
 
 
-def test_wrong_pairs_of_a_data_set_are_found_without_its_classes():
+@pytest.mark.parametrize("corrupt", [corrupt_pairs, corrupt_captions])
+def test_wrong_captions_of_a_data_set_are_found_without_its_classes(corrupt):
     data = toy_dataset(96)
-    corruption = corrupt_pairs(data, 0.4, seed=1)
-    made = corruption.dataset
+    corruption = corrupt(data, 0.4, seed=1)
+    made, truth = corruption.dataset, corruption.wrong
+    if corrupt is corrupt_pairs:
+        truth = truth.repeat(list(map(len, data.captions)))
     made.labels = None
     tiny = {"image_encoder": "small-cnn", "caption_encoder": "bag-of-words", "n_bits": 16, "progress": False}
-    report = find_wrong_pairs(made, truth=corruption.wrong, **tiny)
+    report = find_wrong_pairs(made, truth=truth, **tiny)
     assert report.auc > 0.8
     again = find_wrong_pairs(made, **tiny)
     assert np.array_equal(report.losses, again.losses)
 
 
 def test_a_truth_of_another_length_is_refused():
-    with pytest.raises(ValueError, match=r"truth has shape \(3,\); expected one entry for each of 6 pairs"):
+    with pytest.raises(ValueError, match=r"truth has shape \(3,\); expected one entry for each of 18 captions"):
         find_wrong_pairs(toy_dataset(6), truth=np.zeros(3, bool))
 
 
@@ -184,16 +223,17 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     common += ["--image-encoder", "small-cnn", "--caption-encoder", "bag-of-words"]
     common += ["--cache", str(scenes.parent / "cache")]
     assert run([*common, "--quiet", "--cleaned", str(tmp_path / "cleaned.json")]) == 0
-    n_suspected = int(re.search(r"(\d+) more likely wrong", capsys.readouterr().out)[1])
-    assert len(read_captions(tmp_path / "cleaned.json")) == 40 - n_suspected
+    n_suspected = int(re.search(r"(\d+) of these more likely wrong", capsys.readouterr().out)[1])
+    n_captions = sum(map(len, read_captions(scenes / "captions.json").captions))
+    assert sum(map(len, read_captions(tmp_path / "cleaned.json").captions)) == n_captions - n_suspected
     outputs = ["-o", str(tmp_path / "wrong.csv"), "--picture", str(tmp_path / "wrong.png"), "--top", "4"]
     capsys.readouterr()
     assert run([*common, "--quiet", "--corrupt", "0.5", "--json", *outputs]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["pairs"] == 40
+    assert (found["images"], found["pairs"]) == (40, n_captions)
     assert 0 <= found["auc"] <= 1
     assert len(found["ranking"]) == 4
-    assert len((tmp_path / "wrong.csv").read_text().splitlines()) == 41
+    assert len((tmp_path / "wrong.csv").read_text().splitlines()) == n_captions + 1
     assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
     assert run([*common, "--quiet", "--corrupt", "1e-9"]) == 0
     assert "0 are wrong on purpose; no AUC" in capsys.readouterr().out
@@ -201,5 +241,9 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     assert "must end in .json or .csv" in capsys.readouterr().err
     assert run([*common, "--picture", str(tmp_path / "wrong.xyz")]) == 2
     assert "--picture must end in .png, .jpg or another format of pictures" in capsys.readouterr().err
+    assert run([*common, "--quiet", "--corrupt", "0.3", "--each", "--json"]) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["wrong"] < n_captions
+    assert run([*common, "--each"]) == 2
+    assert "give --corrupt SHARE, too" in capsys.readouterr().err
     assert run([*common, "--corrupt", "0.5", "--cleaned", str(tmp_path / "none.json")]) == 2
     assert "--corrupt makes some wrong: give one of them" in capsys.readouterr().err

@@ -186,6 +186,15 @@ def test_resume_goes_on_from_the_checkpoint_and_not_from_the_start(cache, tmp_pa
     assert resumed.fingerprint == train(toy_dataset(), **SMALL, cache=cache).fingerprint
 
 
+def test_a_run_that_was_told_to_stop_goes_on_as_if_interrupted(cache, tmp_path):
+    common = {**SMALL, "cache": cache, "checkpoints": tmp_path}
+    assert train(toy_dataset(), **common, stop_after=3).provenance["epoch"] == 3
+    whole = train(toy_dataset(), **SMALL, cache=cache)
+    assert train(toy_dataset(), **common, resume=True, stop_after=9).fingerprint == whole.fingerprint
+    with pytest.raises(ValueError, match="stop_after is 0; expected 1 or more epochs"):
+        train(toy_dataset(), **SMALL, stop_after=0)
+
+
 def test_resume_without_a_checkpoint_starts(cache, tmp_path):
     assert train(toy_dataset(), **SMALL, cache=cache, checkpoints=tmp_path, resume=True).provenance["epoch"] == 4
 
@@ -314,4 +323,4 @@ def test_what_a_method_knows_beside_its_heads_can_be_inspected(cache):
     seen = []
     hasher = train(toy_dataset(), **{**SMALL, "method": "consensus"}, cache=cache, inspect=seen.append)
     (objective,) = seen
-    assert objective.belief.shape == (hasher.provenance["images"]["training"],)
+    assert objective.belief.shape == (3 * hasher.provenance["images"]["training"],)  # captions

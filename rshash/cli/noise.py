@@ -15,17 +15,20 @@ from rshash.files import write_atomically
 @click.option(
     "--cleaned",
     type=options.OUTPUT_FILE,
-    help="Write the caption file without the pairs that are more likely wrong than right, to train on.",
+    help="Write the caption file without the captions that are more likely wrong than right, to train on.",
 )
 @click.option("--picture", type=options.OUTPUT_FILE, help="Draw the most suspicious pairs, for example wrong.png.")
-@click.option("--top", type=click.IntRange(min=1), default=24, show_default=True, help="Pairs to print and to draw.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=24, show_default=True, help="Pairs to print, and images to draw."
+)
 @click.option(
     "--corrupt",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Try it out: give this share of four fifths of the images captions of others, and measure how well they are "
-    "found (AUC).",
+    help="Try it out: give this share of four fifths of the images all captions of another, and measure how well they "
+    "are found (AUC).",
 )
+@click.option("--each", is_flag=True, help="With --corrupt: replace captions one by one, not all of an image.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training, and of --corrupt.")
 @click.option("--image-encoder", default="efficientnet-lite0-levels", show_default=True, help="As in rshash train.")
 @click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")
@@ -40,6 +43,7 @@ def command(
     picture: Path | None,
     top: int,
     corrupt: float,
+    each: bool,
     seed: int,
     image_encoder: str,
     caption_encoder: str,
@@ -48,16 +52,18 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Rank pairs of image and captions by the probability that they are mismatched, to clean a data set.
+    """Rank captions by the probability that they do not belong to their image, to clean a data set.
 
-    Needs no labels, no clean examples and no share of wrong pairs. Remove what it finds (--cleaned), or leave it:
-    rshash train doubts the same pairs by itself.
+    Each caption is judged for itself: one wrong among five right ones is found as well as all captions of another
+    image. Needs no labels, no clean examples and no share of wrong captions. Remove what it finds (--cleaned), or leave
+    it: rshash train doubts the same captions by itself.
 
     \b
     Examples:
       rshash noise --captions dataset.json --images images/ -o suspects.csv --picture suspects.png
       rshash noise --captions dataset.json --images images/ --cleaned cleaned.json
       rshash noise --captions dataset.json --images images/ --corrupt 0.5
+      rshash noise --captions dataset.json --images images/ --corrupt 0.2 --each
     """
     if source.captions is None or source.images is None:
         raise click.UsageError("noise is found in pairs: give --captions FILE and --images FOLDER")
@@ -66,13 +72,17 @@ def command(
         raise click.UsageError("--cleaned takes pairs as they are, --corrupt makes some wrong: give one of them")
     if output is not None and output.suffix not in (".json", ".csv"):
         raise click.UsageError(f"-o must end in .json or .csv, got {output}")
-    from rshash.data.noise import corrupt_pairs
+    if each and not corrupt:
+        raise click.UsageError("--each says how --corrupt does it: give --corrupt SHARE, too")
+    from rshash.data.noise import corrupt_captions, corrupt_pairs
     from rshash.noise import find_wrong_pairs
 
     dataset, truth = source.read(progress=not quiet), None
     if corrupt:
-        corruption = corrupt_pairs(dataset, corrupt, seed=seed)
+        corruption = (corrupt_captions if each else corrupt_pairs)(dataset, corrupt, seed=seed)
         dataset, truth = corruption.dataset, corruption.wrong
+        if not each:
+            truth = truth.repeat([len(own) for own in dataset.captions])
     report = find_wrong_pairs(
         dataset,
         truth=truth,
@@ -95,12 +105,15 @@ def command(
         click.echo(json.dumps({**report.summary(), "ranking": first}, indent=2))
         return
     facts = report.summary()
-    click.echo(f"{facts['pairs']:,} pairs, {facts['suspected']:,} more likely wrong than right")
+    click.echo(
+        f"{facts['images']:,} images with {facts['pairs']:,} captions, "
+        f"{facts['suspected']:,} of these more likely wrong than right"
+    )
     if truth is not None:
         found = "no AUC" if facts["auc"] is None else f"AUC {facts['auc']:.4f}"  # all or none are wrong
         click.echo(f"{facts['wrong']:,} are wrong on purpose; {found}")
     for entry in first:
-        click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['captions'][0]}")
+        click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['caption']}")
 
 
 def _format_of(picture: Path) -> str:

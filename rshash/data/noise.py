@@ -1,4 +1,4 @@
-"""Wrong pairs on purpose: a data set in, the same images with some captions of other images and the truth out."""
+"""Wrong captions on purpose: a data set in, the same images with some captions of others and the truth out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Corruption:
 
     Attributes:
         dataset: images, classes and splits as they were; captions partly of other images.
-        wrong: (N,) bool, True where the captions of an image were replaced.
-        sources: (N,) int64, the image whose captions image i has now; i itself where nothing was replaced.
+        wrong: (N,) bool, True where all captions of an image were replaced; of `corrupt_captions` (M,), one by one.
+        sources: (N,) int64, the image whose captions image i has now, i itself where nothing was replaced; of
+            `corrupt_captions` (M,), the caption.
         clean: ascending int64 rows of the clean part, which no ``share`` touches: the clean subset that some methods
             learn from.
     """
@@ -71,6 +72,30 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
     corrupted = copy(dataset)
     corrupted.captions = tuple(dataset.captions[row] for row in sources)
     return Corruption(corrupted, wrong, sources, np.sort(kept))
+
+
+def corrupt_captions(dataset: CaptionDataset, share: float, *, seed: int = 0, clean: float = 0.2) -> Corruption:
+    """Replace single captions by those of images of another class, each by chance, as where one annotator errs.
+
+    Arguments, errors and the draw as `corrupt_pairs`, for M captions, counted image by image, in place of N images.
+
+    >>> data = CaptionDataset("two", ["a.tif", "b.tif"], [("a plane", "a jet"), ("a ship",)], labels=np.array([0, 1]))
+    >>> corrupt_captions(data, 1.0, clean=0.3).wrong
+    array([ True,  True, False])
+    """
+    counts = [len(own) for own in dataset.captions]
+    ends, owners = np.cumsum(counts), np.repeat(np.arange(len(dataset)), counts)
+    single = CaptionDataset(
+        dataset.name,
+        [dataset.ids[row] for row in owners],
+        [(caption,) for own in dataset.captions for caption in own],
+        labels=None if dataset.labels is None else dataset.labels[owners],
+    )
+    found = corrupt_pairs(single, share, seed=seed, clean=clean)
+    corrupted = copy(dataset)
+    parts = np.split(np.array([caption for (caption,) in found.dataset.captions], dtype=object), ends[:-1])
+    corrupted.captions = tuple(tuple(part) for part in parts)
+    return Corruption(corrupted, found.wrong, found.sources, found.clean)
 
 
 def _groups(dataset: CaptionDataset) -> np.ndarray:

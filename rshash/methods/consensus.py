@@ -8,10 +8,12 @@ p is the softmax of cosines over the batch, in both directions. What other items
 
 - Neighbours instead of negatives. a_i and c_i are codes that are remembered over the epochs, the mean of views and of
   both sides of a pair. Two images of one kind are no negatives of each other, they share the target.
-- Belief. b_i is the probability that pair i is right, from a mixture of two distributions of the losses of all pairs in
-  a few early epochs (`rshash.methods.mixture`), before wrong pairs are learnt by heart. A pair that is not believed is
-  no positive; its image and its caption still learn from their neighbours' partners, and the two sides no longer share
-  what is remembered of them. Where the high losses are far below those of shuffled pairs, no pair is doubted.
+- Belief. b_i is the probability that the caption drawn for image i is right, from the losses of all captions in a few
+  early epochs (`rshash.methods.mixture`), before wrong ones are learnt by heart. A pair that is not believed is no
+  positive; its image and its caption still learn from their neighbours' partners, and the two sides no longer share
+  what is remembered of them. In the contrast of captions, b_i is the agreement of both beliefs: two captions that were
+  mistaken for those of this image may well be of the same other one. Where the high losses are far below those of
+  shuffled pairs, no caption is doubted.
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
@@ -28,6 +30,7 @@ and with what is remembered and believed by then.
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -64,8 +67,8 @@ class ConsensusOptions(TunableOptions):
         agreement_temperature: t, of the similarities that a target is made of.
         agreement_from: share of the epochs after which neighbours are listened to.
         memory: share that stays of a remembered code when its item is seen again.
-        belief: whether pairs are weighed.
-        first_look: epochs done when the losses of all pairs are looked at for the first time.
+        belief: whether captions are weighed.
+        first_look: epochs done when the losses of all captions are looked at for the first time.
         looks: epochs in a row before which that is done; belief comes from the mean loss.
         belief_temperature: of the losses that belief comes from.
     """
@@ -102,7 +105,8 @@ class Consensus(Objective):
     """Consensus in training; arguments as `Objective`. Needs two image views.
 
     Attributes:
-        belief: (N,) probability that each pair is right.
+        belief: (M,) probability that each caption that is trained on, image by image, is of its image.
+        pair_losses: (M,) losses that belief comes from.
     """
 
     belief: Tensor
@@ -112,6 +116,7 @@ class Consensus(Objective):
     caption_memory: Tensor
     n_captions: Tensor
     first_caption: Tensor
+    caption_rows: Tensor
 
     def __init__(self, pairs: TrainingPairs, n_bits: int, options: ConsensusOptions) -> None:
         super().__init__(pairs, n_bits, options)
@@ -129,15 +134,14 @@ class Consensus(Objective):
             rotation = _turn_pairs(n_bits)
             self.image_head.rotate(rotation)
             self.caption_head.rotate(rotation)
-        first = torch.from_numpy(pairs.first_caption if pairs.chosen is None else pairs.chosen)
-        self.register_buffer("first_caption", first[: len(pairs)], persistent=False)
-        counts = torch.from_numpy(pairs.first_caption).diff()
-        self.register_buffer(
-            "n_captions", counts if pairs.chosen is None else torch.ones_like(counts), persistent=False
-        )
-        self.register_buffer("belief", torch.ones(len(pairs)))
-        self.register_buffer("pair_losses", torch.zeros(len(pairs)))  # sums over the looks so far
-        self.register_buffer("shuffled_losses", torch.zeros(len(pairs)))
+        counts = torch.from_numpy(np.diff(pairs.first_caption) if pairs.chosen is None else np.ones_like(pairs.chosen))
+        rows = torch.arange(int(counts.sum())) if pairs.chosen is None else torch.from_numpy(pairs.chosen)
+        self.register_buffer("n_captions", counts, persistent=False)
+        self.register_buffer("first_caption", counts.cumsum(0) - counts, persistent=False)
+        self.register_buffer("caption_rows", rows, persistent=False)  # of those that are trained on
+        self.register_buffer("belief", torch.ones(len(rows)))
+        self.register_buffer("pair_losses", torch.zeros(len(rows)))  # sums over the looks so far
+        self.register_buffer("shuffled_losses", torch.zeros(len(rows)))
         self.register_buffer("image_memory", torch.zeros(len(pairs), n_bits))
         self.register_buffer("caption_memory", torch.zeros(len(pairs), n_bits))
         self.epoch = 0
@@ -150,13 +154,14 @@ class Consensus(Objective):
         return cosine(options.learning_rate, epoch, epochs=options.epochs, warm_up=options.warm_up)
 
     def start_epoch(self, epoch: int) -> None:
-        """Look at the losses of all pairs when it is time."""
+        """Look at the losses of all captions when it is time."""
         self.epoch = epoch
         options = self.options
         if options.belief and options.first_look <= epoch < options.first_look + options.looks:
             images, captions = self._encode_all()
-            shuffled = torch.randperm(len(captions), device=captions.device)
-            looks = matching_losses(images, captions, options.belief_temperature, shuffled)
+            owners = torch.arange(len(images), device=images.device).repeat_interleave(self.n_captions)
+            shuffled = torch.randperm(len(images), device=images.device)[owners]
+            looks = matching_losses(images, captions, options.belief_temperature, owners, shuffled)
             self.pair_losses += looks[0]
             self.shuffled_losses += looks[1]
             right = clean_probabilities(self.pair_losses.cpu().numpy(), self.shuffled_losses.cpu().numpy())
@@ -166,18 +171,19 @@ class Consensus(Objective):
         """The three weighted contrasts."""
         options, rows, n = self.options, batch.rows, len(batch)
         images = self.image_head(self._draw_views(batch))  # (2B, n_bits): first views, then second
-        captions = self.caption_head(self._draw_captions(rows))
-        belief = self.belief[rows, None]
+        drawn, features = self._draw_captions(rows)
+        captions = self.caption_head(features)
+        belief, other = torch.split(self.belief[drawn, None], n)
         image_side = functional.normalize(self.image_memory[rows] + belief * self.caption_memory[rows], dim=1)
         caption_side = functional.normalize(self.caption_memory[rows] + belief * self.image_memory[rows], dim=1)
         self._remember(rows, images.detach(), captions.detach())
 
-        sure = torch.ones_like(belief)
+        sure, agreed = torch.ones_like(belief), 1 - (belief - other).abs()
         return {
             "inter": self._contrast(images[:n], captions[:n], image_side, caption_side, belief),
             "image": options.image_weight * self._contrast(images[:n], images[n:], image_side, image_side, sure),
             "caption": options.caption_weight
-            * self._contrast(captions[:n], captions[n:], caption_side, caption_side, sure),
+            * self._contrast(captions[:n], captions[n:], caption_side, caption_side, agreed),
         }
 
     def _contrast(
@@ -203,14 +209,22 @@ class Consensus(Objective):
         second = (first + torch.randint(1, len(views), (n,), device=device)) % len(views)
         return views[torch.cat([first, second]), torch.arange(n, device=device).repeat(2)]
 
-    def _draw_captions(self, rows: Tensor) -> Tensor:
-        """Draw two captions of each image, the same one in its last view where there is no other: (2B, caption dim)."""
+    def _draw_captions(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw two captions of each image, the same one in its last view where there is no other.
+
+        Returns:
+            (2B,) which captions, and (2B, caption dim) their features: first captions, then second.
+        """
         views, counts = self.pairs.captions, self.n_captions[rows]
         first = (torch.rand(len(rows), device=rows.device) * counts).long()
         step = 1 + (torch.rand(len(rows), device=rows.device) * (counts - 1)).long()
-        start, second = self.first_caption[rows], (first + step) % counts
-        others = torch.where((counts > 1)[:, None], views[0][start + second], views[-1][start + second])
-        return torch.cat([views[0][start + first], others])
+        start = self.first_caption[rows]
+        drawn = torch.cat([start + first, start + (first + step) % counts])
+        read = self.caption_rows[drawn]
+        features = views[0][read]
+        alone = torch.cat([torch.zeros_like(counts, dtype=torch.bool), counts == 1])
+        features[alone] = views[-1][read[alone]]
+        return drawn, features
 
     def _remember(self, rows: Tensor, images: Tensor, captions: Tensor) -> None:
         """Move what is remembered of a batch towards the mean of its two views."""
@@ -221,15 +235,12 @@ class Consensus(Objective):
 
     @torch.no_grad()
     def _encode_all(self) -> tuple[Tensor, Tensor]:
-        """Mean codes of length 1 of every image over its views and of its captions: (N, n_bits) each."""
+        """Codes of length 1: (N, n_bits) mean of every image over its views, and (M, n_bits) of every caption."""
         self.eval()
         images = mean_code(torch.stack([self.image_head(view) for view in self.pairs.images]))
-        own = functional.normalize(self.caption_head(self.pairs.captions[0]), dim=1)  # (M, n_bits)
-        chosen = torch.arange(len(self.pairs), device=own.device).repeat_interleave(self.n_captions)
-        offsets = torch.arange(len(chosen), device=own.device) - (self.n_captions.cumsum(0) - self.n_captions)[chosen]
-        sums = torch.zeros_like(images).index_add_(0, chosen, own[self.first_caption[chosen] + offsets])
+        captions = functional.normalize(self.caption_head(self.pairs.captions[0][self.caption_rows]), dim=1)
         self.train()
-        return images, functional.normalize(sums, dim=1)
+        return images, captions
 
 
 def _turn_pairs(n_bits: int) -> Tensor:

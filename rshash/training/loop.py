@@ -75,14 +75,15 @@ class Loop:
         self._log = EpochLog(log, n_kept=None if is_done else self.state.epoch)
         self._saved_best = self.state.best_epoch
 
-    def run(self, progress: bool) -> State:
-        """Train to the last epoch and return the state after it.
+    def run(self, progress: bool, stop_after: int | None = None) -> State:
+        """Train to the last epoch, or until so many are done, and return the state after it.
 
         Raises:
             TrainingDiverged: a loss term, a weight or a relaxed code is NaN or infinite.
             OSError: a checkpoint or the log cannot be written.
         """
         epochs = self._settings.get("epochs", 0)
+        epochs = epochs if stop_after is None else min(epochs, stop_after)
         saved_at = time.monotonic()
         with tqdm(
             total=epochs, initial=self.state.epoch, desc="train", unit="epoch", disable=None if progress else True

@@ -67,6 +67,7 @@ def train(
     clean: Sequence[int] | NDArray[np.int64] | None = None,
     options: Mapping[str, Any] | None = None,
     inspect: Callable[[Objective], None] | None = None,
+    stop_after: int | None = None,
 ) -> CrossModalHasher:
     """Train a hasher.
 
@@ -94,6 +95,8 @@ def train(
         clean: rows of the data set whose captions are known to be right, for methods that ask for such a subset.
         options: of the method, by the names of its options class.
         inspect: called once with the objective after its last epoch, for what a method knows beside its heads.
+        stop_after: end when so many epochs are done, as if interrupted there: the learning rates stay those of all
+            epochs, and ``resume`` goes on from the checkpoint. None trains to the end.
 
     Returns:
         The hasher of the last epoch, or of the best with the option ``keep="best"``.
@@ -109,6 +112,8 @@ def train(
     check_device(device)
     if seed < 0:
         raise ValueError(f"seed is {seed}; expected 0 or more")
+    if stop_after is not None and stop_after < 1:
+        raise ValueError(f"stop_after is {stop_after}; expected 1 or more epochs, or None")
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     explicit = {"epochs": epochs, "batch_size": batch_size}
@@ -216,8 +221,8 @@ def train(
     tuned_folder = None if folder is None else folder / "tuned"
     if tuned_folder is not None and not loop.state.epoch:
         (tuned_folder / LAST).unlink(missing_ok=True)  # of another run
-    last = loop.run(progress)
-    if trunk is not None:
+    last = loop.run(progress, stop_after)
+    if trunk is not None and last.epoch == recorded["epochs"]:
         images_by = trunk
         features = features.of_images(*_encode_images(dataset, trunk, chosen, kept, progress))
         objective.tune(features.rows(train_rows, trusted, device), trunk.load_tail(projection))
@@ -231,7 +236,7 @@ def train(
             checkpoints=tuned_folder,
             first=last.epoch,
             **common,
-        ).run(progress)
+        ).run(progress, stop_after)
     if inspect is not None:
         inspect(objective)
     return hasher(keep_best, last)
