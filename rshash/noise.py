@@ -77,7 +77,8 @@ class NoiseReport:
             "suspected": int(self.suspected.sum()),
         }
         if self.truth is not None:
-            facts |= {"wrong": int(self.truth.sum()), "auc": self.auc}
+            found = int((self.suspected & self.truth).sum())
+            facts |= {"wrong": int(self.truth.sum()), "suspected_and_wrong": found, "auc": self.auc}
         return facts
 
     def rows(self) -> list[dict[str, Any]]:

@@ -224,7 +224,7 @@ def test_the_share_of_wrong_pairs_is_found_beside_a_long_tail_of_right_ones(shar
     n_wrong = round(share * 5000)
     right = 1 + rng.gamma(0.8, 1.2, 5000 - n_wrong)
     probabilities = clean_probabilities(np.concatenate([right, rng.normal(9, 1.2, n_wrong)]), rng.normal(10, 1, 5000))
-    assert (probabilities < 0.5).mean() == pytest.approx(share, abs=0.02)
+    assert (probabilities < 0.5).mean() == pytest.approx(share, abs=0.03)
     assert (probabilities[-n_wrong:] < 0.5).mean() > 0.9
     assert (clean_probabilities(right, rng.normal(10, 1, 5000)) == 1).all()
 

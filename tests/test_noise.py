@@ -149,7 +149,7 @@ def test_reports_are_saved_as_json_and_as_a_table(tmp_path):
     report.save(tmp_path / "wrong.json")
     report.save(tmp_path / "wrong.csv")
     content = json.loads((tmp_path / "wrong.json").read_text())
-    assert content["pairs"] == 6
+    assert (content["pairs"], content["wrong"], content["suspected_and_wrong"]) == (6, 2, 1)
     assert content["ranking"][0]["caption"] == "b"
     with open(tmp_path / "wrong.csv", newline="") as file:
         table = list(csv.DictReader(file))
@@ -236,7 +236,7 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     assert len((tmp_path / "wrong.csv").read_text().splitlines()) == n_captions + 1
     assert (tmp_path / "wrong.png").read_bytes().startswith(b"\x89PNG")
     assert run([*common, "--quiet", "--corrupt", "1e-9"]) == 0
-    assert "0 are wrong on purpose; no AUC" in capsys.readouterr().out
+    assert re.search(r"\n0 are wrong on purpose, 0 of these suspected; no AUC", capsys.readouterr().out)
     assert run([*common, "-o", str(tmp_path / "wrong.txt")]) == 2
     assert "must end in .json or .csv" in capsys.readouterr().err
     assert run([*common, "--picture", str(tmp_path / "wrong.xyz")]) == 2

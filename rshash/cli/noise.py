@@ -111,7 +111,9 @@ def command(
     )
     if truth is not None:
         found = "no AUC" if facts["auc"] is None else f"AUC {facts['auc']:.4f}"  # all or none are wrong
-        click.echo(f"{facts['wrong']:,} are wrong on purpose; {found}")
+        click.echo(
+            f"{facts['wrong']:,} are wrong on purpose, {facts['suspected_and_wrong']:,} of these suspected; {found}"
+        )
     for entry in first:
         click.echo(f"{entry['probability_wrong']:.3f}  {entry['id']}  {entry['caption']}")
 

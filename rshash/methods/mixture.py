@@ -16,6 +16,9 @@ any; the tail of clean data is at 0.7 at most (UCM and RSICD)."""
 _MEANS = [0.0, 0.0, 0.6], [0.45, 0.45, 1.1]
 """Lowest and highest means on that way: of right pairs, of right ones hard to tell apart, and of wrong ones."""
 
+_LEARNT, _LEARNT_BELOW, _LEARNT_WIDTH = 0.25, 1.8, 1.5
+"""Share of the wrong pairs that are half learnt, how far below the others, and how widely spread, in deviations."""
+
 _NARROWEST = 1e-3
 
 _STEPS = 500
@@ -64,12 +67,13 @@ def _sums(queries: Tensor, database: Tensor, temperature: float) -> tuple[Tensor
 
 
 def clean_probabilities(losses: NDArray[np.floating], shuffled: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probability that each pair is right, from three normal distributions of losses.
+    """Probability that each pair is right, from a mixture of normal distributions of losses.
 
     Wrong pairs are learnt later than right ones, so early in training losses have two modes (Arazo et al., ICML 2019;
     Li et al., DivideMix, ICLR 2020). Right pairs have a long tail beside, of scenes and sentences that are hard to tell
-    apart; two distributions alone take it for the wrong ones where these are few. So right pairs have two, and the one
-    of wrong pairs is held near the losses of pairs that are wrong on purpose. Shares are estimated with the rest.
+    apart; two distributions alone take it for the wrong ones where these are few. So right pairs have two, and that
+    of wrong pairs is held near the losses of pairs that are wrong on purpose, with a tail below it, of wrong ones that
+    are half learnt. Shares are estimated with the rest.
 
     Args:
         losses: (N,) finite.
@@ -95,19 +99,24 @@ def clean_probabilities(losses: NDArray[np.floating], shuffled: NDArray[np.float
     means = np.array([np.quantile(values, 0.2), 0.3, 0.95])
     deviations, shares = np.array([0.05, 0.15, spread]), np.array([0.5, 0.25, 0.25])
     for _ in range(_STEPS):
-        logits = np.log(shares / deviations) - ((values[:, None] - means) / deviations) ** 2 / 2
+        centres = np.append(means, means[2] - _LEARNT_BELOW * deviations[2])
+        widths = np.append(deviations, _LEARNT_WIDTH * deviations[2])
+        parts = np.append(shares, shares[2]) * [1, 1, 1 - _LEARNT, _LEARNT]
+        logits = np.log(parts / widths) - ((values[:, None] - centres) / widths) ** 2 / 2
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        counts = weights.sum(axis=0) + 1e-9
-        means = np.clip(values @ weights / counts, *_MEANS)
-        variances = ((values[:, None] - means) ** 2 * weights).sum(axis=0) / counts
+        known = weights[:, :3]  # the fourth follows the third
+        counts = known.sum(axis=0) + 1e-9
+        means = np.clip(values @ known / counts, *_MEANS)
+        variances = ((values[:, None] - means) ** 2 * known).sum(axis=0) / counts
         deviations = np.clip(np.sqrt(variances), [_NARROWEST, _NARROWEST, 0.7 * spread], [0.25, 0.25, 1.5 * spread])
-        before, shares = shares, counts / len(values)
+        wrong = weights[:, 2] + weights[:, 3]
+        before, shares = shares, np.append(counts[:2] / len(values), max(wrong.mean(), 1e-9))
         if np.abs(shares - before).max() < 1e-6:
             break
     if means[2] < WAY_TO_SHUFFLED:
         return np.ones(len(values))
-    probabilities: NDArray[np.float64] = 1 - weights[:, 2]
+    probabilities: NDArray[np.float64] = 1 - wrong
     # The widest distribution also claims the lowest losses; a pair is no less right than one of higher loss.
     order = np.argsort(values, kind="stable")
     probabilities[order] = np.maximum.accumulate(probabilities[order][::-1])[::-1]
