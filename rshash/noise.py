@@ -7,7 +7,7 @@ losses of wrong pairs are those of pairs put together at random.
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class NoiseReport:
 
     Attributes:
         dataset: N images with M captions; pairs are counted image by image.
-        losses: (M,) float64, high where a caption and its image do not find each other among all.
+        losses: (M,) float64, mean over the looks; high where a caption and its image do not find each other among all.
         probabilities: (M,) float64, of a mismatch; all 0 where nothing speaks for wrong captions in this data.
         truth: (M,) bool, which captions are wrong, or None where that is not known.
     """
@@ -57,7 +57,7 @@ class NoiseReport:
 
     @property
     def suspected(self) -> NDArray[np.bool_]:
-        """Which pairs are more likely wrong than right, (N,)."""
+        """Which pairs are more likely wrong than right, (M,)."""
         return self.probabilities > 0.5
 
     @property
@@ -126,7 +126,7 @@ class NoiseReport:
 
         Raises:
             OSError: if the one cannot be read or the other not be written.
-            ValueError: if no pair would be left.
+            ValueError: if the file lacks captions that were judged, or none would be left.
         """
         right = np.split(~self.suspected, np.flatnonzero(np.diff(self.images)) + 1)
         judged = dict(zip(self.dataset.ids, zip(self.dataset.captions, right, strict=True), strict=True))
@@ -135,9 +135,13 @@ class NoiseReport:
         rows = []
         for row in content["images"]:
             name = row.get("filename") if isinstance(row, dict) else None
-            if isinstance(name, str) and name in judged:
-                sentences = list(_kept(row["sentences"], *judged.pop(name)))  # a second row of a name was left out
-                rows += [{**row, "sentences": sentences}] if sentences else []
+            if isinstance(name, str) and name in judged:  # a second row of a name was left out
+                kept = _kept(row, *judged.pop(name))
+                if kept is None:
+                    raise ValueError(f"{captions} has other captions of {name} than were judged: give the file itself")
+                rows += [kept] if kept["sentences"] else []
+        if judged:
+            raise ValueError(f"{captions} lacks {next(iter(judged))}, which was judged: give the file itself")
         if not rows:
             raise ValueError(f"all {len(self.losses)} pairs of {self.dataset.name} are suspected: nothing is left")
         content["images"] = rows
@@ -145,7 +149,7 @@ class NoiseReport:
             draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     def picture(self, n: int = 24, columns: int = 6) -> "Image":
-        """Draw the ``n`` images with the most suspicious captions, each with the first of its own.
+        """Draw the ``n`` images with the most suspicious captions, each with its most suspicious one.
 
         Red frames are wrong, green ones right, where that is known.
 
@@ -153,7 +157,7 @@ class NoiseReport:
             ValueError: if ``n`` or ``columns`` is below 1 (2 for columns), or an image cannot be read.
         """
         if n < 1 or columns < 2:
-            raise ValueError(f"a picture of {n} pairs in {columns} columns was asked for; expected 1 in 2 or more")
+            raise ValueError(f"a picture of {n} images in {columns} columns was asked for; expected 1 in 2 or more")
         captions = [caption for own in self.dataset.captions for caption in own]
         images, order = self.images, self.order
         shown = order[np.sort(np.unique(images[order], return_index=True)[1])[:n]]  # first pair of each image
@@ -170,15 +174,18 @@ class NoiseReport:
         return contact_sheet(lines, columns=columns - 1, heading=f"{self.dataset.name}: least likely pairs")
 
 
-def _kept(sentences: list[Any], captions: Sequence[str], right: NDArray[np.bool_]) -> Iterator[Any]:
-    """Yield the sentences of a row that were read and are right; captions are those that were read, in their order."""
-    read = 0
-    for sentence in sentences:
+def _kept(row: dict[str, Any], captions: Sequence[str], right: NDArray[np.bool_]) -> dict[str, Any] | None:
+    """Return a row with the sentences that are right, or None if it lacks captions that were read, in their order."""
+    sentences, read = [], 0
+    for sentence in row["sentences"]:
         raw = sentence.get("raw") if isinstance(sentence, dict) else None
         if read < len(captions) and isinstance(raw, str) and raw.strip() == captions[read]:
-            if right[read]:
-                yield sentence
+            sentences += [sentence] if right[read] else []
             read += 1
+    if read < len(captions):
+        return None
+    numbers = {"sentids": [sentence.get("sentid") for sentence in sentences]} if "sentids" in row else {}
+    return {**row, **numbers, "sentences": sentences}
 
 
 def find_wrong_pairs(
@@ -221,7 +228,7 @@ def find_wrong_pairs(
 
     def look(objective: "Objective") -> None:
         state = objective.state_dict()
-        found["losses"] = state["pair_losses"].double().cpu().numpy()
+        found["losses"] = state["pair_losses"].double().cpu().numpy() / options.looks
         found["probabilities"] = 1 - state["belief"].double().cpu().numpy()
 
     train(

@@ -110,6 +110,28 @@ def test_a_pair_that_is_not_believed_is_no_positive():
     torch.testing.assert_close(found, (info_nce(codes, codes.roll(1, 0), 0.5) * belief[:, 0]).sum())
 
 
+def test_a_right_and_a_wrong_caption_are_no_positives():
+    objective = make_consensus(make_pairs(n=N), caption_weight=1.0).eval()
+    batch = objective.pairs.batch(np.arange(N), np.random.default_rng(0))
+    several = objective.n_captions > 1
+    terms = {}
+    for name, beliefs in (("sure", (1.0, 1.0)), ("none", (0.0, 0.0)), ("mixed", (1.0, 0.0))):
+        objective.start_epoch(0)
+        objective.belief.fill_(beliefs[0])
+        objective.belief[objective.first_caption[several]] = beliefs[1]
+        torch.manual_seed(0)
+        terms[name] = objective.losses(batch)["caption"]
+    assert torch.equal(terms["sure"], terms["none"])  # both wrong: perhaps of the same other image
+    torch.manual_seed(0)
+    objective._draw_views(batch)
+    drawn, features = objective._draw_captions(batch.rows)
+    first, second = objective.caption_head(features).chunk(2)
+    belief, other = objective.belief[drawn].chunk(2)
+    each = info_nce(first, second, objective.temperature)
+    assert 0 < (belief != other).sum() < N
+    torch.testing.assert_close(terms["mixed"], each[belief == other].sum())
+
+
 def test_two_views_and_two_captions_are_drawn_of_the_own_image():
     objective = make_consensus()
     rows = torch.arange(N)
@@ -227,6 +249,21 @@ def test_the_share_of_wrong_pairs_is_found_beside_a_long_tail_of_right_ones(shar
     assert (probabilities < 0.5).mean() == pytest.approx(share, abs=0.03)
     assert (probabilities[-n_wrong:] < 0.5).mean() > 0.9
     assert (clean_probabilities(right, rng.normal(10, 1, 5000)) == 1).all()
+
+
+def test_wrong_pairs_that_are_half_learnt_are_doubted(monkeypatch):
+    rng = np.random.default_rng(1)
+    right, half_learnt = 1 + rng.gamma(1, 0.5, 3000), rng.normal(6, 0.8, 400)
+    losses = np.concatenate([right, half_learnt, rng.normal(9, 1, 1600)])
+    doubted = clean_probabilities(losses, rng.normal(10, 1, 5000)) < 0.5
+    assert doubted[3000:3400].mean() > 0.95
+    assert doubted[:3000].mean() < 0.02
+    monkeypatch.setattr(mixture, "_LEARNT", 1e-9)
+    assert (clean_probabilities(losses, rng.normal(10, 1, 5000)) < 0.5)[3000:3400].mean() < 0.8
+
+
+def test_a_handful_of_pairs_is_not_doubted():
+    assert (clean_probabilities([0.0] * 20 + [9.0] * 9, [10.0] * 29) == 1).all()
 
 
 @pytest.mark.parametrize("losses", [np.ones(9), np.ones(1)])

@@ -68,25 +68,29 @@ def test_without_classes_a_wrong_caption_is_one_that_differs():
 def test_the_given_data_set_is_left_alone(corrupt):
     data = toy_dataset(12)
     before = data.captions
-    assert corrupt(data, 1.0).dataset.captions != before
+    corrupted = corrupt(data, 1.0)
+    corrupted = corrupted[0] if corrupt is corrupt_captions else corrupted.dataset
+    assert corrupted.captions != before
     assert data.captions == before
 
 
-def test_single_captions_come_from_another_class_and_the_rest_stay():
+@pytest.mark.parametrize("labelled", [True, False])
+def test_single_captions_come_from_another_class_or_image_and_the_rest_stay(labelled):
     classes = [row % 3 for row in range(300)]
     captions = [tuple(f"{row} {number}" for number in range(1 + row % 4)) for row in range(300)]
-    data = CaptionDataset("made", list(map(str, range(300))), captions, labels=np.array(classes))
-    found = corrupt_captions(data, 0.5, seed=3)
-    assert list(map(len, found.dataset.captions)) == list(map(len, captions))
+    labels = np.array(classes) if labelled else None
+    data = CaptionDataset("made", list(map(str, range(300))), captions, labels=labels)
+    corrupted, wrong = corrupt_captions(data, 0.5, seed=3)
+    assert list(map(len, corrupted.captions)) == list(map(len, captions))
     owners = np.repeat(np.arange(300), list(map(len, captions)))
-    before, after = (sum(data.captions, ()) for data in (data, found.dataset))
-    for number, (owner, source) in enumerate(zip(owners, found.sources, strict=True)):
-        assert after[number] == before[source]
-        assert found.wrong[number] == (classes[owner] != classes[owners[source]]) == (number != source)
-    assert 0.35 < found.wrong.mean() < 0.45
-    mixed = [found.wrong[owners == row].any() and not found.wrong[owners == row].all() for row in range(300)]
+    before, after = (sum(data.captions, ()) for data in (data, corrupted))
+    for number, owner in enumerate(owners):
+        source = int(after[number].split()[0])
+        kinds = (classes[owner], classes[source]) if labelled else (owner, source)
+        assert wrong[number] == (kinds[0] != kinds[1]) == (after[number] != before[number])
+    assert 0.35 < wrong.mean() < 0.45  # 0.8 × 0.5
+    mixed = [wrong[owners == row].any() and not wrong[owners == row].all() for row in range(300)]
     assert np.mean(mixed) > 0.3
-    assert not found.wrong[found.clean].any()
 
 
 @pytest.mark.parametrize(
@@ -103,11 +107,12 @@ def test_impossible_noise_is_refused(classes, arguments, message):
         corrupt_pairs(make_dataset(classes), **arguments)
 
 
-def test_images_without_captions_and_equal_captions_are_refused():
+@pytest.mark.parametrize("corrupt", [corrupt_pairs, corrupt_captions])
+def test_images_without_captions_and_equal_captions_are_refused(corrupt):
     with pytest.raises(ValueError, match="b has no caption"):
-        corrupt_pairs(CaptionDataset("made", "ab", [("x",), ()]), 0.5)
-    with pytest.raises(ValueError, match="one set of captions only"):
-        corrupt_pairs(CaptionDataset("made", "ab", [("x",), ("x",)]), 0.5)
+        corrupt(CaptionDataset("made", "ab", [("x",), ()]), 0.5)
+    with pytest.raises(ValueError, match="made has one set of captions only"):
+        corrupt(CaptionDataset("made", "ab", [("x",), ("x",)]), 0.5)
 
 
 def made_report(truth=None):
@@ -162,15 +167,16 @@ def test_a_caption_file_is_cleaned_of_suspected_captions(tmp_path):
     report = made_report()  # doubts the b and d of the second image, the b of the third
     source, cleaned = tmp_path / "captions.json", tmp_path / "cleaned.json"
     rows = [
-        {"filename": name, "sentences": [{"raw": f" {text}\n", "sentid": 7} for text in own], "imgid": number}
+        {"filename": name, "sentences": [{"raw": f" {text}\n", "sentid": text} for text in own], "imgid": number}
         for number, (name, own) in enumerate(zip(report.dataset.ids, report.dataset.captions, strict=True))
     ]
     second, third = rows[1]["sentences"][1], rows[2]["sentences"][0]
     rows[1]["sentences"][:0] = [{"raw": "  "}, 3, {"raw": None}]  # left out by the reader
+    rows[1]["sentids"] = ["b", "c", "d"]
     faulty = [{"filename": ["x"]}, 3, {"filename": "not-judged", "sentences": []}, {**rows[0], "imgid": 9}]
     source.write_text(json.dumps({"dataset": "made", "images": [*rows, *faulty]}))
     report.save_cleaned(source, cleaned)
-    kept = [rows[0], {**rows[1], "sentences": [second]}, {**rows[2], "sentences": [third]}]
+    kept = [rows[0], {**rows[1], "sentences": [second], "sentids": ["c"]}, {**rows[2], "sentences": [third]}]
     assert json.loads(cleaned.read_text()) == {"dataset": "made", "images": kept}
     assert read_captions(cleaned).captions == (("a",), ("c",), ("e",))
     without_first = NoiseReport(report.dataset, report.losses, np.array([1.0, 0, 0, 0, 1, 1]))
@@ -180,6 +186,22 @@ def test_a_caption_file_is_cleaned_of_suspected_captions(tmp_path):
     with pytest.raises(ValueError, match="all 6 pairs of toy are suspected: nothing is left"):
         hopeless.save_cleaned(source, tmp_path / "none.json")
     assert not (tmp_path / "none.json").exists()
+
+
+def test_another_caption_file_than_was_judged_is_refused(tmp_path):
+    report, source = made_report(), tmp_path / "captions.json"
+    rows = [
+        {"filename": name, "sentences": [{"raw": text} for text in own]}
+        for name, own in zip(report.dataset.ids, report.dataset.captions, strict=True)
+    ]
+    source.write_text(json.dumps({"images": rows[:2]}))
+    with pytest.raises(ValueError, match=r"captions.json lacks 2-blue-.*, which was judged: give the file itself"):
+        report.save_cleaned(source, tmp_path / "cleaned.json")
+    rows[1]["sentences"][1] = {"raw": "edited"}
+    source.write_text(json.dumps({"images": rows}))
+    with pytest.raises(ValueError, match=r"has other captions of 1-green-.* than were judged"):
+        report.save_cleaned(source, tmp_path / "cleaned.json")
+    assert not (tmp_path / "cleaned.json").exists()
 
 
 def test_the_most_suspicious_pairs_are_drawn_with_what_is_known_of_them():
@@ -194,10 +216,11 @@ def test_the_most_suspicious_pairs_are_drawn_with_what_is_known_of_them():
 @pytest.mark.parametrize("corrupt", [corrupt_pairs, corrupt_captions])
 def test_wrong_captions_of_a_data_set_are_found_without_its_classes(corrupt):
     data = toy_dataset(96)
-    corruption = corrupt(data, 0.4, seed=1)
-    made, truth = corruption.dataset, corruption.wrong
-    if corrupt is corrupt_pairs:
-        truth = truth.repeat(list(map(len, data.captions)))
+    if corrupt is corrupt_captions:
+        made, truth = corrupt(data, 0.4, seed=1)
+    else:
+        corruption = corrupt(data, 0.4, seed=1)
+        made, truth = corruption.dataset, corruption.wrong.repeat(list(map(len, data.captions)))
     made.labels = None
     tiny = {"image_encoder": "small-cnn", "caption_encoder": "bag-of-words", "n_bits": 16, "progress": False}
     report = find_wrong_pairs(made, truth=truth, **tiny)

@@ -357,6 +357,17 @@ def test_pictures_draw_lines_of_two_points_in_one_look_everywhere(tmp_path, monk
     assert len({tuple(look) for look in json.loads(looks).values()}) == 2
 
 
+def test_methods_are_ranked_by_the_mean_of_both_directions(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    ranked = []
+    monkeypatch.setattr(plot, "_draw_ranking", lambda path, title, metric, rows: ranked.append((title, rows)))
+    runs = [("duch", 0.0, 0.8), ("consensus", 0.0, 0.9), ("djsrh", 0.0, 0.7), ("consensus", 0.5, 0.2)]
+    plot_all([record(Run("ucm", method, 64, noise=noise), mAP=mean) for method, noise, mean in runs], tmp_path, "mAP")
+    ((title, rows),) = ranked
+    assert title == "ucm, split seed 42, 64 bits"
+    assert [(row.label, row.noise) for row in rows] == [("djsrh", 0), ("duch", 0), ("consensus", 0)]
+
+
 def test_the_page_of_methods_shows_clean_and_noisiest_pairs():
     runs = [Run("ucm", "duch", 64, noise=noise) for noise in (0.0, 0.2, 0.5)]
     runs.append(Run("ucm", "duch", 64, variant="other"))
@@ -378,10 +389,12 @@ def test_the_summary_sets_one_method_beside_the_best_others():
     records.append(record(Run("own", "consensus", 16, split_seed=7), **metrics, **{"DUCH mAP@20": 0.7}))
     _, _, *lines = summary(records).splitlines()
     assert lines[:2] == [
-        "| own | duch, other seeds | 0 | 16 | .400 / .400 | .500 / .500 | .700 / .700 | – | – |",
-        "| ucm | duch 42 | 0 | 64 | .400 / .400 | .500 / .500 | .900 / .900 | `dcmh` (labels) .850 / .850 "
+        "| own | duch, other seeds | 0 | 16 | 1 | .400 / .400 | .500 / .500 | .700 / .700 | – | – |",
+        "| ucm | duch 42 | 0 | 64 | 1 | .400 / .400 | .500 / .500 | .900 / .900 | `dcmh` (labels; 1 run) .850 / .850 "
         "| CPAH (labels) .891 / .987 |",
     ]
+    with pytest.raises(ValueError, match="there is no run of it"):
+        summary(records[2:5])
 
 
 def test_the_page_of_methods_names_every_method():
@@ -397,7 +410,8 @@ def test_published_figures_are_of_methods_that_exist():
 def test_pages_are_filled_between_their_markers(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n" + "\n".join([*TABLE, *METHODS_TABLE, *SUMMARY]) + "\nafter\n")
-    records = [record(Run("ucm", "duch", 64), **{"mAP@20": 0.5, "DUCH mAP@20": 0.6, "mAP": 0.4})]
+    metrics = {"mAP@20": 0.5, "DUCH mAP@20": 0.6, "mAP": 0.4}
+    records = [record(Run("ucm", method, 64), **metrics) for method in ("duch", "consensus")]
     update_page(page, records)
     first = page.read_text()
     update_page(page, records)

@@ -220,7 +220,7 @@ def test_checkpoint_of_a_newer_version_is_refused(cache, tmp_path):
     train(toy_dataset(), **SMALL, cache=cache, checkpoints=tmp_path)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     torch.save({**state, "format_version": 9}, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match="has format version 9, this rshash reads 1"):
+    with pytest.raises(ValueError, match="has format version 9, this rshash reads 2"):
         train(toy_dataset(), **SMALL, cache=cache, checkpoints=tmp_path, resume=True)
 
 

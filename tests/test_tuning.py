@@ -162,6 +162,15 @@ def test_a_run_that_stops_in_either_part_resumes_to_the_same_hasher(tuned, cache
     assert epochs == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_run_that_was_told_to_stop_has_a_tail_only_after_the_heads(tuned, cache, tmp_path, stop_after):
+    common = {**SMALL, "cache": cache, "checkpoints": tmp_path}
+    stopped = train(toy_dataset(24), **common, stop_after=stop_after)
+    assert stopped.provenance["epoch"] == stop_after
+    assert (stopped.image_head.tail is None) == (stop_after <= SMALL["epochs"])
+    assert train(toy_dataset(24), **common, resume=True).fingerprint == tuned.fingerprint
+
+
 def test_an_encoder_without_such_blocks_is_refused_before_anything_is_encoded():
     opened = ToyDataset.opened
     with pytest.raises(ValueError, match="the last blocks of 'small-cnn' cannot be trained; take the image encoder"):

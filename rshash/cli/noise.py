@@ -17,9 +17,13 @@ from rshash.files import write_atomically
     type=options.OUTPUT_FILE,
     help="Write the caption file without the captions that are more likely wrong than right, to train on.",
 )
-@click.option("--picture", type=options.OUTPUT_FILE, help="Draw the most suspicious pairs, for example wrong.png.")
 @click.option(
-    "--top", type=click.IntRange(min=1), default=24, show_default=True, help="Pairs to print, and images to draw."
+    "--picture",
+    type=options.OUTPUT_FILE,
+    help="Draw the images of the most suspicious captions, for example wrong.png.",
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=24, show_default=True, help="Captions to print, and images to draw."
 )
 @click.option(
     "--corrupt",
@@ -28,7 +32,7 @@ from rshash.files import write_atomically
     help="Try it out: give this share of four fifths of the images all captions of another, and measure how well they "
     "are found (AUC).",
 )
-@click.option("--each", is_flag=True, help="With --corrupt: replace captions one by one, not all of an image.")
+@click.option("--each", is_flag=True, help="With --corrupt: that share of four fifths of the captions, one by one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training, and of --corrupt.")
 @click.option("--image-encoder", default="efficientnet-lite0-levels", show_default=True, help="As in rshash train.")
 @click.option("--caption-encoder", default="minilm", show_default=True, help="As in rshash train.")
@@ -54,9 +58,9 @@ def command(
 ) -> None:
     """Rank captions by the probability that they do not belong to their image, to clean a data set.
 
-    Each caption is judged for itself: one wrong among five right ones is found as well as all captions of another
-    image. Needs no labels, no clean examples and no share of wrong captions. Remove what it finds (--cleaned), or leave
-    it: rshash train doubts the same captions by itself.
+    Each caption is judged for itself, so one wrong among five right ones is found, too. Needs no labels, no clean
+    examples and no share of wrong captions. Remove what it finds (--cleaned), or leave it: rshash train doubts the same
+    captions by itself.
 
     \b
     Examples:
@@ -79,10 +83,11 @@ def command(
 
     dataset, truth = source.read(progress=not quiet), None
     if corrupt:
-        corruption = (corrupt_captions if each else corrupt_pairs)(dataset, corrupt, seed=seed)
-        dataset, truth = corruption.dataset, corruption.wrong
-        if not each:
-            truth = truth.repeat([len(own) for own in dataset.captions])
+        if each:
+            dataset, truth = corrupt_captions(dataset, corrupt, seed=seed)
+        else:
+            corruption = corrupt_pairs(dataset, corrupt, seed=seed)
+            dataset, truth = corruption.dataset, corruption.wrong.repeat([len(own) for own in dataset.captions])
     report = find_wrong_pairs(
         dataset,
         truth=truth,

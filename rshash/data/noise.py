@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -16,9 +17,8 @@ class Corruption:
 
     Attributes:
         dataset: images, classes and splits as they were; captions partly of other images.
-        wrong: (N,) bool, True where all captions of an image were replaced; of `corrupt_captions` (M,), one by one.
-        sources: (N,) int64, the image whose captions image i has now, i itself where nothing was replaced; of
-            `corrupt_captions` (M,), the caption.
+        wrong: (N,) bool, True where the captions of an image were replaced.
+        sources: (N,) int64, the image whose captions image i has now; i itself where nothing was replaced.
         clean: ascending int64 rows of the clean part, which no ``share`` touches: the clean subset that some methods
             learn from.
     """
@@ -53,13 +53,7 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
     for name, value in (("share", share), ("clean", clean)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}; expected a share, 0 to 1")
-    if not all(dataset.captions):
-        bare = dataset.ids[[not own for own in dataset.captions].index(True)]
-        raise ValueError(f"{bare} has no caption; corrupt a subset of images that have one")
-    groups = _groups(dataset)
-    if share and len(dataset) and groups.min() == groups.max():
-        what = "class" if dataset.labels is not None else "set of captions"
-        raise ValueError(f"{dataset.name} has one {what} only; a wrong caption must come from another")
+    groups = _groups(dataset, share)
     order, chances, picks = np.random.default_rng(seed).random((3, len(dataset)))
     kept = np.argsort(order)[: round(clean * len(dataset))]
     wrong = chances < share
@@ -74,33 +68,58 @@ def corrupt_pairs(dataset: CaptionDataset, share: float, *, seed: int = 0, clean
     return Corruption(corrupted, wrong, sources, np.sort(kept))
 
 
-def corrupt_captions(dataset: CaptionDataset, share: float, *, seed: int = 0, clean: float = 0.2) -> Corruption:
+def corrupt_captions(
+    dataset: CaptionDataset, share: float, *, seed: int = 0, clean: float = 0.2
+) -> tuple[CaptionDataset, np.ndarray]:
     """Replace single captions by those of images of another class, each by chance, as where one annotator errs.
 
-    Arguments, errors and the draw as `corrupt_pairs`, for M captions, counted image by image, in place of N images.
+    Args:
+        dataset: images with M captions in all, each with one at least.
+        share: probability of a wrong caption outside the clean part, 0..1.
+        seed: from 0; of the draw.
+        clean: part of the captions that is never touched, 0..1.
+
+    Returns:
+        The data set with other captions, and (M,) bool, which are wrong, image by image.
+
+    Raises:
+        ValueError: as `corrupt_pairs`.
 
     >>> data = CaptionDataset("two", ["a.tif", "b.tif"], [("a plane", "a jet"), ("a ship",)], labels=np.array([0, 1]))
-    >>> corrupt_captions(data, 1.0, clean=0.3).wrong
+    >>> corrupt_captions(data, 1.0, clean=0.3)[1]
     array([ True,  True, False])
     """
+    groups = _groups(dataset, share)
     counts = [len(own) for own in dataset.captions]
-    ends, owners = np.cumsum(counts), np.repeat(np.arange(len(dataset)), counts)
-    single = CaptionDataset(
+    owners = np.repeat(np.arange(len(dataset)), counts)
+    each = CaptionDataset(
         dataset.name,
         [dataset.ids[row] for row in owners],
         [(caption,) for own in dataset.captions for caption in own],
-        labels=None if dataset.labels is None else dataset.labels[owners],
+        labels=groups[owners],
     )
-    found = corrupt_pairs(single, share, seed=seed, clean=clean)
+    found = corrupt_pairs(each, share, seed=seed, clean=clean)
+    captions = (caption for (caption,) in found.dataset.captions)
     corrupted = copy(dataset)
-    parts = np.split(np.array([caption for (caption,) in found.dataset.captions], dtype=object), ends[:-1])
-    corrupted.captions = tuple(tuple(part) for part in parts)
-    return Corruption(corrupted, found.wrong, found.sources, found.clean)
+    corrupted.captions = tuple(tuple(islice(captions, count)) for count in counts)
+    return corrupted, found.wrong
 
 
-def _groups(dataset: CaptionDataset) -> np.ndarray:
-    """Return what a wrong caption must differ in: the class, or the captions themselves, numbered from 0."""
+def _groups(dataset: CaptionDataset, share: float) -> np.ndarray:
+    """Return what a wrong caption must differ in: the class, or the captions themselves, numbered from 0.
+
+    Raises:
+        ValueError: if an image has no caption, or captions are to be drawn from another group and there is none.
+    """
+    if not all(dataset.captions):
+        bare = dataset.ids[[not own for own in dataset.captions].index(True)]
+        raise ValueError(f"{bare} has no caption; corrupt a subset of images that have one")
     if dataset.labels is not None:
-        return np.unique(dataset.labels, return_inverse=True)[1]
-    number_of = {captions: number for number, captions in enumerate(dict.fromkeys(dataset.captions))}
-    return np.array([number_of[captions] for captions in dataset.captions], dtype=np.int64)
+        groups: np.ndarray = np.unique(dataset.labels, return_inverse=True)[1]
+    else:
+        number_of = {captions: number for number, captions in enumerate(dict.fromkeys(dataset.captions))}
+        groups = np.array([number_of[captions] for captions in dataset.captions], dtype=np.int64)
+    if share and len(dataset) and groups.min() == groups.max():
+        what = "class" if dataset.labels is not None else "set of captions"
+        raise ValueError(f"{dataset.name} has one {what} only; a wrong caption must come from another")
+    return groups

@@ -11,9 +11,9 @@ p is the softmax of cosines over the batch, in both directions. What other items
 - Belief. b_i is the probability that the caption drawn for image i is right, from the losses of all captions in a few
   early epochs (`rshash.methods.mixture`), before wrong ones are learnt by heart. A pair that is not believed is no
   positive; its image and its caption still learn from their neighbours' partners, and the two sides no longer share
-  what is remembered of them. In the contrast of captions, b_i is the agreement of both beliefs: two captions that were
-  mistaken for those of this image may well be of the same other one. Where the high losses are far below those of
-  shuffled pairs, no caption is doubted.
+  what is remembered of them. In the contrast of two captions, b_i is 1 - |b - b'|: a right one and a wrong one are no
+  positives, two wrong ones may well be of the same other image. Where the high losses are far below those of shuffled
+  pairs, no caption is doubted.
 
 Each step draws two views of each image and two of its captions. Codes of images are averaged over fixed views when they
 are encoded. There is no quantization loss: it draws items of one kind to the same code, and ties cost more than signs
@@ -106,7 +106,7 @@ class Consensus(Objective):
 
     Attributes:
         belief: (M,) probability that each caption that is trained on, image by image, is of its image.
-        pair_losses: (M,) losses that belief comes from.
+        pair_losses: (M,) losses that belief comes from, a sum over the looks so far.
     """
 
     belief: Tensor
@@ -140,7 +140,7 @@ class Consensus(Objective):
         self.register_buffer("first_caption", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("caption_rows", rows, persistent=False)  # of those that are trained on
         self.register_buffer("belief", torch.ones(len(rows)))
-        self.register_buffer("pair_losses", torch.zeros(len(rows)))  # sums over the looks so far
+        self.register_buffer("pair_losses", torch.zeros(len(rows)))
         self.register_buffer("shuffled_losses", torch.zeros(len(rows)))
         self.register_buffer("image_memory", torch.zeros(len(pairs), n_bits))
         self.register_buffer("caption_memory", torch.zeros(len(pairs), n_bits))
@@ -160,8 +160,9 @@ class Consensus(Objective):
         if options.belief and options.first_look <= epoch < options.first_look + options.looks:
             images, captions = self._encode_all()
             owners = torch.arange(len(images), device=images.device).repeat_interleave(self.n_captions)
-            shuffled = torch.randperm(len(images), device=images.device)[owners]
-            looks = matching_losses(images, captions, options.belief_temperature, owners, shuffled)
+            order = torch.randperm(len(images), device=images.device)
+            others = torch.empty_like(order).scatter_(0, order, order.roll(1))  # no image is its own
+            looks = matching_losses(images, captions, options.belief_temperature, owners, others[owners])
             self.pair_losses += looks[0]
             self.shuffled_losses += looks[1]
             right = clean_probabilities(self.pair_losses.cpu().numpy(), self.shuffled_losses.cpu().numpy())

@@ -9,21 +9,32 @@ from torch.nn import functional
 REFERENCES = 2048
 """A pair is told apart from at most this many images and captions, so that time and memory grow with N."""
 
+# What follows was chosen on the training halves of UCM and RSICD at split seed 42, with 0, 2, 5, 8, 20, 40 and 80 % of
+# wrong captions. Losses are counted from the lowest, 0, to the mean of shuffled pairs, 1.
+
 WAY_TO_SHUFFLED = 0.72
-"""Where wrong pairs are at least, from the lowest losses to those of shuffled pairs. They are at 0.9 where there are
-any; the tail of clean data is at 0.7 at most (UCM and RSICD)."""
+"""Least mean of wrong pairs. From 5 % of these on it is found above 0.85; on clean data the tail settles below 0.69."""
 
 _MEANS = [0.0, 0.0, 0.6], [0.45, 0.45, 1.1]
-"""Lowest and highest means on that way: of right pairs, of right ones hard to tell apart, and of wrong ones."""
+"""Lowest and highest means: of right pairs, of right ones hard to tell apart, and of wrong ones."""
 
 _LEARNT, _LEARNT_BELOW, _LEARNT_WIDTH = 0.25, 1.8, 1.5
-"""Share of the wrong pairs that are half learnt, how far below the others, and how widely spread, in deviations."""
+"""Share of the wrong pairs that are half learnt, how far below the others, and how widely spread, in their deviations.
+Without them a fifteenth of the wrong captions of UCM pass for right ones at 40 %, with them a sixtieth."""
 
 _NARROWEST = 1e-3
+"""Least deviation, so that equal losses divide by no zero."""
+
+_FEWEST = 30
+"""Pairs below which there is no telling."""
 
 _STEPS = 500
+"""Most steps of the fit; 30 to 150 do."""
 
-_AT_ONCE = 1024
+_FITTED = 4096
+"""Losses that the mixture is fitted to, evenly spaced by rank."""
+
+_AT_ONCE = 256  # so that a part stays in the cache
 
 
 def matching_losses(
@@ -80,7 +91,8 @@ def clean_probabilities(losses: NDArray[np.floating], shuffled: NDArray[np.float
         shuffled: losses of the same items, paired at random.
 
     Returns:
-        (N,) in 0..1, falling with the loss; ones where no losses gather near those of the shuffled pairs.
+        (N,) in 0..1, falling with the loss; ones where no losses gather near those of the shuffled pairs, and below
+        `_FEWEST` pairs. Beyond nine tenths of wrong pairs the right ones are no longer told from them.
 
     >>> losses = np.concatenate([np.linspace(0, 2, 90), np.linspace(9, 10, 10)])
     >>> clean_probabilities(losses, np.linspace(9, 11, 100))[[0, 89, 90, 99]].round(3)
@@ -89,38 +101,49 @@ def clean_probabilities(losses: NDArray[np.floating], shuffled: NDArray[np.float
     True
     """
     values, reference = np.asarray(losses, dtype=np.float64), np.asarray(shuffled, dtype=np.float64)
-    if len(values) < 2 or np.ptp(values) < 1e-9:
+    if len(values) < _FEWEST or np.ptp(values) < 1e-9:
         return np.ones(len(values))
     lowest = np.quantile(values, 0.02)
     far = reference.mean() - lowest
     if not far > 0:
         return np.ones(len(values))
     values, spread = (values - lowest) / far, max(float(reference.std()) / far, _NARROWEST)  # shuffled pairs around 1
+    order = np.argsort(values, kind="stable")
+    some = values[order[np.linspace(0, len(order) - 1, min(_FITTED, len(order))).astype(np.int64)]]
     means = np.array([np.quantile(values, 0.2), 0.3, 0.95])
     deviations, shares = np.array([0.05, 0.15, spread]), np.array([0.5, 0.25, 0.25])
     for _ in range(_STEPS):
-        centres = np.append(means, means[2] - _LEARNT_BELOW * deviations[2])
-        widths = np.append(deviations, _LEARNT_WIDTH * deviations[2])
-        parts = np.append(shares, shares[2]) * [1, 1, 1 - _LEARNT, _LEARNT]
-        logits = np.log(parts / widths) - ((values[:, None] - centres) / widths) ** 2 / 2
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = _weights(some, means, deviations, shares)
         known = weights[:, :3]  # the fourth follows the third
         counts = known.sum(axis=0) + 1e-9
-        means = np.clip(values @ known / counts, *_MEANS)
-        variances = ((values[:, None] - means) ** 2 * known).sum(axis=0) / counts
+        means = np.clip(some @ known / counts, *_MEANS)
+        variances = ((some[:, None] - means) ** 2 * known).sum(axis=0) / counts
         deviations = np.clip(np.sqrt(variances), [_NARROWEST, _NARROWEST, 0.7 * spread], [0.25, 0.25, 1.5 * spread])
-        wrong = weights[:, 2] + weights[:, 3]
-        before, shares = shares, np.append(counts[:2] / len(values), max(wrong.mean(), 1e-9))
+        before, shares = shares, np.maximum([*weights[:, :2].mean(axis=0), weights[:, 2:].sum(axis=1).mean()], 1e-9)
         if np.abs(shares - before).max() < 1e-6:
             break
     if means[2] < WAY_TO_SHUFFLED:
         return np.ones(len(values))
-    probabilities: NDArray[np.float64] = 1 - wrong
+    probabilities: NDArray[np.float64] = _weights(values, means, deviations, shares)[:, :2].sum(axis=1)
     # The widest distribution also claims the lowest losses; a pair is no less right than one of higher loss.
-    order = np.argsort(values, kind="stable")
     probabilities[order] = np.maximum.accumulate(probabilities[order][::-1])[::-1]
     return probabilities
+
+
+def _weights(
+    values: NDArray[np.float64],
+    means: NDArray[np.float64],
+    deviations: NDArray[np.float64],
+    shares: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return (N, 4): of a right pair, a right one that is hard to tell apart, a wrong one, a half-learnt wrong one."""
+    centres = np.append(means, means[2] - _LEARNT_BELOW * deviations[2])
+    widths = np.append(deviations, _LEARNT_WIDTH * deviations[2])
+    parts = np.append(shares, shares[2]) * [1, 1, 1 - _LEARNT, _LEARNT]
+    logits = np.log(parts / widths) - ((values[:, None] - centres) / widths) ** 2 / 2
+    weights: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def mean_code(codes: Tensor) -> Tensor:

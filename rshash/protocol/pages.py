@@ -66,8 +66,8 @@ def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
         line(["---"] * (5 + len(places))),
     ]
     for name, method in METHODS.items():
-        here = {(row.data, row.noise): both_ways(row, PAPER_METRIC) for row in shown if row.method == name}
-        figures = [here.get(place, "–") for place in places]
+        here = {(row.data, row.noise): both_ways(row, PAPER_METRIC) for row in reversed(shown) if row.method == name}
+        figures = [here.get(place, "–") for place in places]  # with the first encoder, where there are several
         codes = "" if method.codes else " (no codes: embeddings compared by cosine)"
         cells = [f"`{name}`: {method.paper}", method.supervision, (method.losses or "–") + codes, _code(name)]
         lines.append(line([*cells, *figures, _printed(name, n_bits)]))

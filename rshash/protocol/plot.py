@@ -9,6 +9,7 @@ from typing import Any
 
 from rshash.extras import require
 from rshash.files import write_atomically
+from rshash.methods import METHODS
 from rshash.protocol.published import published
 from rshash.protocol.record import Record
 from rshash.protocol.table import DIRECTIONS, PAPER_METRIC, PAPER_SEED, Row, mean_of_both, rows_of
@@ -65,12 +66,11 @@ def plot_all(
             "recall": ("recall within r", FOUND, wide, partial(_within, _of_width(clean, n_bits))),
         }
         ending = f"{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
-        ranked = [row for row in _of_width(clean, n_bits) if mean_of_both(row, metric) is not None]
+        means = [(mean_of_both(row, metric), row) for row in _of_width(clean, n_bits)]
+        ranked = sorted(((mean, row) for mean, row in means if mean is not None), key=lambda pair: pair[0])
         if len(ranked) > 1:
             drawn.append(folder / f"methods-{ending}")
-            _draw_ranking(
-                drawn[-1], place + wide, metric, sorted(ranked, key=lambda row: mean_of_both(row, metric) or 0)
-            )
+            _draw_ranking(drawn[-1], place + wide, metric, [row for _, row in ranked])
         for name, (x, y, at, lines_of) in pictures.items():
             lines = {way: lines_of(way) for way in DIRECTIONS}
             if any(len(places) > 1 for _, places, _, _ in lines["i2t"]):
@@ -192,26 +192,26 @@ def _draw_ranking(path: Path, title: str, metric: str, rows: Sequence[Row]) -> N
     """Draw a line for each method, the best on top: both directions with their deviations, coloured by supervision."""
     figure = require("matplotlib.figure", "bench").Figure(figsize=(9, 1.3 + 0.24 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    kinds = sorted({row.supervision for row in rows}, key=lambda kind: (kind != "none", kind))
-    colours = dict(zip(kinds, COLOURS, strict=False))
+    kinds = sorted({method.supervision for method in METHODS.values()}, key=lambda kind: (kind != "none", kind))
+    colours = dict(zip([*kinds, "unknown"], COLOURS, strict=False))  # the same in every picture
     for (way, words), marker, shift in zip(DIRECTIONS.items(), "os", (0.12, -0.12), strict=True):
         for height, row in enumerate(rows):
-            mean, deviation = row.figure(way, metric) or (0.0, None)
-            axes.errorbar(
-                mean,
-                height + shift,
-                xerr=deviation or 0.0,
-                fmt=marker,
-                color=colours[row.supervision],
-                markerfacecolor=None if row.ranking == "hamming" else "white",
-                markersize=4.5,
-                elinewidth=1,
-            )
+            if figure_of_row := row.figure(way, metric):
+                axes.errorbar(
+                    figure_of_row[0],
+                    height + shift,
+                    xerr=figure_of_row[1] or 0.0,
+                    fmt=marker,
+                    color=colours[row.supervision],
+                    markerfacecolor=None if row.ranking == "hamming" else "white",
+                    markersize=4.5,
+                    elinewidth=1,
+                )
         axes.plot([], [], marker, color="#555555", markersize=4.5, label=words)
     if any(row.ranking != "hamming" for row in rows):
-        axes.plot([], [], "D", color="#555555", markerfacecolor="white", markersize=4.5, label="floats, not codes")
-    for supervision, colour in colours.items():
-        axes.plot([], [], "-", color=colour, linewidth=4, label=f"supervision: {supervision}")
+        axes.plot([], [], "o", color="#555555", markerfacecolor="white", markersize=4.5, label="floats, not codes")
+    for supervision in (kind for kind in colours if any(row.supervision == kind for row in rows)):
+        axes.plot([], [], "-", color=colours[supervision], linewidth=4, label=f"supervision: {supervision}")
     axes.set_yticks(range(len(rows)), [row.label for row in rows], size=8)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel(metric)

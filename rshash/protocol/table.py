@@ -201,10 +201,11 @@ def _cell(figure: tuple[float, float | None] | None) -> str:
     if figure is None:
         return "–"
     mean, deviation = figure
-    return _short(mean) + ("" if deviation is None else f" ± {_short(deviation)}")
+    return short(mean) + ("" if deviation is None else f" ± {short(deviation)}")
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Return a figure with three digits, .5 as .500."""
     return f"{number:.3f}" if round(number, 3) >= 1 else f"{number:.3f}".lstrip("0")
 
 

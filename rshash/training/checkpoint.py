@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rshash.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LAST = "last.pt"
 BEST = "best.hasher"
 

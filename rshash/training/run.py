@@ -222,7 +222,7 @@ def train(
     if tuned_folder is not None and not loop.state.epoch:
         (tuned_folder / LAST).unlink(missing_ok=True)  # of another run
     last = loop.run(progress, stop_after)
-    if trunk is not None and last.epoch == recorded["epochs"]:
+    if trunk is not None and (stop_after is None or stop_after > last.epoch):
         images_by = trunk
         features = features.of_images(*_encode_images(dataset, trunk, chosen, kept, progress))
         objective.tune(features.rows(train_rows, trusted, device), trunk.load_tail(projection))
