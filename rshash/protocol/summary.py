@@ -50,7 +50,10 @@ def summary(records: Sequence[Record]) -> str:
     notes = (
         "Image → text / text → image, mean ± standard deviation over runs, which differ in training and, beside 42, in "
     )
-    notes += "split seed. Best is by the mean of both; its name and what it needs beside pairs stand in front."
+    notes += (
+        "split seed. Best is by the mean of both, of what was measured or printed at that place; its name and what it "
+    )
+    notes += "needs beside pairs stand in front."
     return "\n".join([*lines, "", f"*{notes} {OTHER_FEATURES}*"])
 
 
