@@ -51,6 +51,11 @@ class NoiseReport:
         return np.repeat(np.arange(len(self.dataset)), [len(own) for own in self.dataset.captions])
 
     @property
+    def captions(self) -> list[str]:
+        """Caption of each pair, M of them."""
+        return [caption for own in self.dataset.captions for caption in own]
+
+    @property
     def order(self) -> NDArray[np.int64]:
         """Numbers of the pairs, most suspicious first; equal losses in their order in the data."""
         return np.argsort(-self.losses, kind="stable")
@@ -83,7 +88,7 @@ class NoiseReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one entry a pair, most suspicious first."""
-        images, captions = self.images, [caption for own in self.dataset.captions for caption in own]
+        images, captions = self.images, self.captions
         entries = []
         for rank, pair in enumerate(self.order.tolist(), start=1):
             entry = {
@@ -158,8 +163,7 @@ class NoiseReport:
         """
         if n < 1 or columns < 2:
             raise ValueError(f"a picture of {n} images in {columns} columns was asked for; expected 1 in 2 or more")
-        captions = [caption for own in self.dataset.captions for caption in own]
-        images, order = self.images, self.order
+        images, captions, order = self.images, self.captions, self.order
         shown = order[np.sort(np.unique(images[order], return_index=True)[1])[:n]]  # first pair of each image
         tiles = [
             Tile(

@@ -17,6 +17,11 @@ from rshash.protocol.table import (
 )
 
 METHOD = "consensus"
+NOTES = (
+    "Image → text / text → image, mean ± standard deviation over runs, which differ in training and, beside 42, in split "
+    "seed. Best is by the mean of both, of what was measured or printed at that place; its name and what it needs beside "
+    "pairs stand in front."
+)
 
 
 def summary(records: Sequence[Record]) -> str:
@@ -47,14 +52,7 @@ def summary(records: Sequence[Record]) -> str:
             cells = [row.data, row.split, f"{row.noise:g}", str(row.n_bits), str(len(row.records))]
             cells += [both_ways(row, metric) for metric in METRICS["duch"][::-1]]
             lines.append(line([*cells, _best_here(rivals), _best_published(published_beside(row))]))
-    notes = (
-        "Image → text / text → image, mean ± standard deviation over runs, which differ in training and, beside 42, in "
-    )
-    notes += (
-        "split seed. Best is by the mean of both, of what was measured or printed at that place; its name and what it "
-    )
-    notes += "needs beside pairs stand in front."
-    return "\n".join([*lines, "", f"*{notes} {OTHER_FEATURES}*"])
+    return "\n".join([*lines, "", f"*{NOTES} {OTHER_FEATURES}*"])
 
 
 def _best_here(rows: Sequence[Row]) -> str:
