@@ -18,9 +18,9 @@ from rshash.protocol.table import (
 
 METHOD = "consensus"
 NOTES = (
-    "Image → text / text → image, mean ± standard deviation over runs, which differ in training and, beside 42, in split "
-    "seed. Best is by the mean of both, of what was measured or printed at that place; its name and what it needs beside "
-    "pairs stand in front."
+    "Image → text / text → image, mean ± standard deviation over runs, which differ in training and, beside 42, in "
+    "split seed. Best is by the mean of both, of what was measured or printed at that place; its name and what it "
+    "needs beside pairs stand in front."
 )
 
 
