@@ -3,12 +3,12 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 
+from records import record
 from rshash.cli import main
 from rshash.data.captions import read_captions
 from rshash.data.scenes import generate_scenes
@@ -16,15 +16,13 @@ from rshash.data.splits import duch_split
 from rshash.methods import METHODS
 from rshash.models.cache import FeatureCache
 from rshash.protocol import plot, runner
-from rshash.protocol.pages import METHODS_TABLE, SUMMARY, TABLE, methods_markdown, update_page
 from rshash.protocol.perform import Settings, perform, recorded_radii
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
-from rshash.protocol.published import published
 from rshash.protocol.record import check_metrics, find_record, read_folder, run_of, score, write_record
+from rshash.protocol.rows import rows_of
 from rshash.protocol.runner import Clock, compare
-from rshash.protocol.summary import summary
-from rshash.protocol.table import markdown, rows_of
+from rshash.protocol.table import markdown
 
 SETTINGS = Settings(image_encoder="small-cnn", caption_encoder="bag-of-words")
 QUICK = {"epochs": 2, "hidden": 16}
@@ -48,18 +46,6 @@ def comparison(tmp_path_factory, scenes):
     assert not failures
     assert len(records) == len(runs) == 8
     return folder, lines
-
-
-def record(run, **scores):
-    """A record made by hand."""
-    return {
-        "format": "rshash comparison",
-        "format_version": 1,
-        "run": vars(run) | {"options": {}},
-        "settings": {"image_encoder": "a", "caption_encoder": "b"},
-        "scores": {"hamming": {"i2t": scores, "t2i": scores}},
-        "seconds": {"train": 30.0, "evaluate": 10.0},
-    }
 
 
 def test_every_run_is_told_with_the_time_that_remains(comparison):
@@ -211,77 +197,11 @@ def test_time_that_remains_is_told_by_like_runs():
     assert clock.remaining([Run("ucm", "other", 16)]).startswith("4 min left")
 
 
-def test_rows_are_means_and_sample_deviations_over_seeds():
-    runs = [Run("ucm", "duch", 64, seed=seed) for seed in range(3)]
-    records = [record(run, **{"mAP@20": value}) for run, value in zip(runs, (0.1, 0.2, 0.6), strict=True)]
-    (row,) = rows_of(records)
-    assert row.figure("i2t", "mAP@20") == (pytest.approx(0.3), pytest.approx(0.26457513))
-    assert "| .300 ± .265 | .300 ± .265 |" in markdown(records, ["mAP@20"])
-
-
-def test_a_figure_that_some_runs_lack_is_no_mean_of_the_others():
-    first, second = (record(Run("ucm", "duch", 64, seed=seed), mAP=0.5) for seed in (0, 1))
-    first["scores"]["hamming"]["i2t"] = {"mAP": 0.5, "P within 2": 0.9}
-    (row,) = rows_of([first, second])
-    assert row.figure("i2t", "P within 2") is None
-    assert row.figure("i2t", "mAP") == (0.5, 0.0)
-
-
 @pytest.mark.parametrize("n_bits", [1, 8, 64, 128, 200, 4096])
 def test_precision_within_small_radii_is_recorded_at_any_width(n_bits):
     radii = recorded_radii(n_bits)
     assert set(range(min(5, n_bits) + 1)) <= set(radii) <= set(range(n_bits + 1))
     assert len(radii) < 80
-
-
-def test_the_papers_split_is_apart_from_all_others():
-    records = [record(Run("ucm", "duch", 64, split_seed=seed), **{"mAP@20": 0.5}) for seed in (42, 1, 2)]
-    assert [(row.split, len(row.records)) for row in rows_of(records)] == [("duch 42", 1), ("duch, other seeds", 2)]
-
-
-def test_published_figures_stand_only_in_the_column_of_their_definition():
-    records = [record(Run("ucm", "duch", 64), **{"mAP@20": 0.5, "DUCH mAP@20": 0.6})]
-    table = markdown(records, ["mAP@20", "DUCH mAP@20"])
-    assert "| *DUCH, published* | none | – | – | – | .844 | .916 | – |" in table
-    assert "published" not in markdown(records, ["mAP@20"]).split("*mAP@k")[0]
-    assert "other features" in table
-
-
-def test_published_figures_name_their_source_and_stay_in_range():
-    for row in published():
-        assert row.source
-        assert 0 < row.i2t < 1
-        assert 0 < row.t2i < 1
-        assert row.metric in ("DUCH mAP@20", "mAP")
-    keys = [(row.label, row.data, row.n_bits, row.noise, row.metric) for row in published()]
-    assert len(set(keys)) == len(keys)
-
-
-def test_runs_on_features_of_two_encoders_never_share_a_row():
-    runs = [record(Run("ucm", "duch", 64), mAP=score) for score in (0.5, 0.9)]
-    runs[0]["settings"] = {"image_encoder": Settings.image_encoder, "caption_encoder": "b"}
-    rows = [line.split(" | ")[4:7] for line in markdown(runs, ["mAP"]).splitlines() if " duch" in line]
-    assert [row[0] for row in rows[-2:]] == ["duch", "duch, a"]
-    assert [row[2] for row in rows[-2:]] == ["1", "1"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "different"),
-    [
-        ({"caption_encoder": "c"}, "caption_encoder"),
-        ({"fingerprint": "other"}, "fingerprint"),
-        ({"all_options": {"epochs": 3}}, "epochs"),
-    ],
-)
-def test_runs_that_differ_in_more_than_seeds_never_share_a_row(settings, different):
-    first, second, wide = (record(Run("ucm", "duch", *at), mAP=0.5) for at in ((64, 0, 0), (64, 0, 1), (32, 0, 1)))
-    for changed in (second, wide):
-        changed["settings"] = {**first["settings"], **settings}
-    assert len(rows_of([first, wide])) == 2
-    with pytest.raises(ValueError, match=rf"seed 0 and .*seed 1 differ in more than seeds \({different}\)"):
-        rows_of([first, second])
-    first["settings"]["device"], second["settings"] = "cuda", {**first["settings"], "device": "cpu"}
-    assert len(rows_of([first, second])) == 1
 
 
 def test_other_settings_of_a_row_are_refused_before_any_training(comparison, scenes, monkeypatch):
@@ -295,7 +215,7 @@ def test_other_settings_of_a_row_are_refused_before_any_training(comparison, sce
 def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
     folder, _ = comparison
     records = read_folder(folder)
-    duch, official, notes = markdown(records, floats=True).split("\n\n")
+    duch, official, notes = markdown(rows_of(records, floats=True)).split("\n\n")
     for table, n_settings in ((duch.splitlines(), 3), (official.splitlines(), 1)):
         assert len({line.count("|") for line in table}) == 1
         assert len(table) == 2 + 2 * n_settings
@@ -307,7 +227,7 @@ def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
 
 def test_relevance_by_class_and_by_pair_never_share_a_column(comparison):
     folder, _ = comparison
-    tables = markdown(read_folder(folder), ["mAP@20"]).split("\n\n")
+    tables = markdown(rows_of(read_folder(folder)), ["mAP@20"]).split("\n\n")
     assert len(tables) == 3
     assert "official" not in tables[0]
     assert "duch 42" not in tables[1]
@@ -332,103 +252,11 @@ def test_every_recorded_column_may_be_asked_for(comparison):
 def test_pictures_are_drawn_of_what_has_points(comparison, tmp_path):
     pytest.importorskip("matplotlib")
     folder, _ = comparison
-    drawn = plot_all(read_folder(folder), tmp_path / "plots", n_bits=16)
+    drawn = plot_all(rows_of(read_folder(folder)), tmp_path / "plots", n_bits=16)
     assert [path.name.split("-")[0] for path in drawn] == ["bits", "noise", "precision", "recall"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     with pytest.raises(ValueError, match="no picture has two points"):
-        plot_all(read_folder(folder, lambda run: run.split == "official"), tmp_path)
-
-
-def test_pictures_draw_lines_of_two_points_in_one_look_everywhere(tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
-    pictures = {}
-
-    def draw(path, title, x, y, lines, references, looks, **_):
-        pictures[x] = lines, looks
-
-    monkeypatch.setattr(plot, "_draw", draw)
-    runs = [Run("ucm", "duch", n_bits) for n_bits in (16, 64)] + [Run("ucm", "djsrh", 64), Run("ucm", "djsrh", 64, 0.5)]
-    drawn = plot_all([record(run, mAP=0.5) for run in runs], tmp_path, "mAP")
-    assert drawn[0].name == "methods-ucm-duch-42.png"  # two methods, clean, at 64 bits
-    assert drawn[0].read_bytes().startswith(b"\x89PNG")
-    assert [line[0] for line in pictures["bits"][0]["i2t"]] == ["duch"]
-    assert [line[0] for line in pictures["probability of a wrong caption"][0]["i2t"]] == ["djsrh"]
-    (looks,) = {json.dumps(looks) for _, looks in pictures.values()}
-    assert len({tuple(look) for look in json.loads(looks).values()}) == 2
-
-
-def test_methods_are_ranked_by_the_mean_of_both_directions(tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
-    ranked = []
-    monkeypatch.setattr(plot, "_draw_ranking", lambda path, title, metric, rows: ranked.append((title, rows)))
-    runs = [("duch", 0.0, 0.8), ("consensus", 0.0, 0.9), ("djsrh", 0.0, 0.7), ("consensus", 0.5, 0.2)]
-    plot_all([record(Run("ucm", method, 64, noise=noise), mAP=mean) for method, noise, mean in runs], tmp_path, "mAP")
-    ((title, rows),) = ranked
-    assert title == "ucm, split seed 42, 64 bits"
-    assert [(row.label, row.noise) for row in rows] == [("djsrh", 0), ("duch", 0), ("consensus", 0)]
-
-
-def test_the_page_of_methods_shows_clean_and_noisiest_pairs():
-    runs = [Run("ucm", "duch", 64, noise=noise) for noise in (0.0, 0.2, 0.5)]
-    runs.append(Run("ucm", "duch", 64, variant="other"))
-    page = methods_markdown([record(run, **{"DUCH mAP@20": 0.9 - run.noise}) for run in runs])
-    head, _, *lines = page.splitlines()
-    assert "| code | ucm, here | ucm, noise 0.5, here | published |" in head
-    (line,) = (line for line in lines if line.startswith("| `duch`:"))
-    assert "| .900 / .900 | .400 / .400 | " in line
-
-
-def test_the_summary_sets_one_method_beside_the_best_others():
-    metrics = {"mAP": 0.4, "mAP@20": 0.5}
-    runs = [("consensus", "", 0.9), ("consensus", "other", 0.99), ("duch", "", 0.8), ("dcmh", "", 0.85)]
-    runs += [("contrastive", "", 0.95)]  # floats, no codes
-    records = [
-        record(Run("ucm", method, 64, variant=variant), **metrics, **{"DUCH mAP@20": mean})
-        for method, variant, mean in runs
-    ]
-    records.append(record(Run("own", "consensus", 16, split_seed=7), **metrics, **{"DUCH mAP@20": 0.7}))
-    _, _, *lines = summary(records).splitlines()
-    assert lines[:2] == [
-        "| own | duch, other seeds | 0 | 16 | 1 | .400 / .400 | .500 / .500 | .700 / .700 | – | – |",
-        "| ucm | duch 42 | 0 | 64 | 1 | .400 / .400 | .500 / .500 | .900 / .900 | `dcmh` (labels; 1 run) .850 / .850 "
-        "| CPAH (labels) .891 / .987 |",
-    ]
-    with pytest.raises(ValueError, match="there is no run of it"):
-        summary(records[2:5])
-
-
-def test_the_page_of_methods_names_every_method():
-    page = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
-    missing = [name for name in METHODS if f"| `{name}`: " not in page]
-    assert not missing, f"rshash compare --report -o RUNS --update docs/methods.md lists {missing}"
-
-
-def test_published_figures_are_of_methods_that_exist():
-    assert {row.method for row in published()} <= {*METHODS, ""}
-
-
-def test_pages_are_filled_between_their_markers(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("before\n" + "\n".join([*TABLE, *METHODS_TABLE, *SUMMARY]) + "\nafter\n")
-    metrics = {"mAP@20": 0.5, "DUCH mAP@20": 0.6, "mAP": 0.4}
-    records = [record(Run("ucm", method, 64), **metrics) for method in ("duch", "consensus")]
-    update_page(page, records)
-    first = page.read_text()
-    update_page(page, records)
-    assert page.read_text() == first
-    assert first.startswith("before\n")
-    assert first.endswith("\nafter\n")
-    for name in METHODS:
-        assert f"| `{name}`: " in first
-    assert ".600 / .600" in first
-    assert "best published" in first
-    assert "rsicd 0.836 / 0.824" in first
-    page.write_text("nothing")
-    with pytest.raises(ValueError, match="must hold <!-- compare:table"):
-        update_page(page, records)
-    page.write_text(TABLE[0])
-    with pytest.raises(ValueError, match="once each"):
-        update_page(page, records)
+        plot_all(rows_of(read_folder(folder, lambda run: run.split == "official")), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -510,6 +338,11 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained, monkeypatc
     assert report.exit_code == 0, report.output
     assert "mAP@5 image → text" in report.stdout
     assert (tmp_path / "table.md").read_text() == report.stdout
+    kept = f"compare --report --results {tmp_path}/results.csv".split()
+    filled = CliRunner().invoke(main, [*kept, "-o", f"{tmp_path}/runs"])
+    assert filled.exit_code == 0, filled.output
+    assert CliRunner().invoke(main, [*kept, "--bits", "8", "--seed", "0"]).stdout == filled.stdout
+    assert "holds no such row: ask" in CliRunner().invoke(main, [*kept, "--bits", "9"]).stderr
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(plot, "plot_all", Mock(side_effect=ValueError("no picture has two points")))
     undrawn = CliRunner().invoke(main, [*shown, "--plots", f"{tmp_path}/plots"])
@@ -531,6 +364,18 @@ def test_the_command_tells_why_no_run_succeeded(tmp_path, trained):
     result = CliRunner().invoke(main, [*words.split(), "--device", "nonsense"])
     assert result.exit_code == 2
     assert "device 'nonsense' cannot be used here" in result.stderr
+
+
+def test_the_command_needs_records_or_kept_results(tmp_path):
+    for words, code, message in (
+        ("--report", 2, "give -o FOLDER, or --report and --results FILE"),
+        (f"--report --results {tmp_path}/no.csv", 2, "No such file"),
+        (f"--results {tmp_path}/no.csv", 2, "give -o FOLDER"),
+    ):
+        result = CliRunner().invoke(main, ["compare", *words.split()])
+        assert result.exit_code == code
+        assert message in result.stderr
+        assert not any(tmp_path.iterdir())
 
 
 def test_the_command_refuses_wrong_names_before_it_reads_images(tmp_path):

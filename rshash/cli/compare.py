@@ -41,8 +41,13 @@ EXIT_FAILED = 1
     "--option", "settings", metavar="NAME=VALUE", multiple=True, help="Setting of every method; needs --variant."
 )
 @click.option("--variant", default="", help="What these runs are called beside those of the defaults.")
-@click.option("-o", "--output", "folder", type=options.OUTPUT, required=True, help="Folder of the records.")
+@click.option("-o", "--output", "folder", type=options.OUTPUT, help="Folder of the records.")
 @click.option("--report", "only_report", is_flag=True, help="Train nothing; report on the records that are there.")
+@click.option(
+    "--results",
+    type=options.OUTPUT_FILE,
+    help="Keep the rows of the table in this CSV, too; rows it holds already are shown, those measured again replaced.",
+)
 @click.option("--metric", "metrics", multiple=True, help="Column of the table; repeatable.  [default: by split]")
 @click.option("--floats", is_flag=True, help="Also show each head before signs are taken, ranked by cosine.")
 @click.option("--table", "table_path", type=options.OUTPUT_FILE, help="Write the table to this Markdown file, too.")
@@ -80,8 +85,9 @@ def command(
     split_seeds: tuple[int, ...],
     settings: tuple[str, ...],
     variant: str,
-    folder: Path,
+    folder: Path | None,
     only_report: bool,
+    results: Path | None,
     metrics: tuple[str, ...],
     floats: bool,
     table_path: Path | None,
@@ -108,27 +114,35 @@ def command(
       rshash compare --data dataset_ucm.json images/ --method duch --noise 0 --noise 0.5 -o runs
       rshash compare --data dataset_ucm.json images/ --method duch --option captions=any --variant "5 captions" -o runs
       rshash compare --data dataset_ucm.json images/ --split official -o official
-      rshash compare --report -o runs --bits 64 --plots plots/ --update docs/methods.md
+      rshash compare --report -o runs --bits 64 --plots plots/ --results docs/results.csv --update docs/methods.md
+      rshash compare --report --results docs/results.csv
     """
     from rshash.extras import require
     from rshash.files import write_atomically
     from rshash.protocol.pages import check_pages, update_page
     from rshash.protocol.plan import Run
     from rshash.protocol.plot import plot_all
-    from rshash.protocol.record import check_metrics, read_folder
+    from rshash.protocol.record import Record, check_metrics, read_folder
+    from rshash.protocol.rows import Row, keep_rows, read_rows, rows_of
     from rshash.protocol.table import markdown
 
+    if results is not None and results.exists():
+        read_rows(results)  # refuses a damaged one before any training
     check_pages(pages)
     check_metrics(metrics)
     if plots is not None:
         require("matplotlib", "bench")
+    wanted = {"method": methods, "n_bits": bits, "noise": noise, "seed": seeds, "split_seed": split_seeds}
+
+    def shown(run: Run | Row) -> bool:
+        return all(getattr(run, name) in chosen for name, chosen in wanted.items() if chosen and hasattr(run, name))
+
     failures: dict[str, str] = {}
-    if only_report:
-        wanted = {"method": methods, "n_bits": bits, "noise": noise, "seed": seeds, "split_seed": split_seeds}
-
-        def shown(run: Run) -> bool:
-            return all(not chosen or getattr(run, name) in chosen for name, chosen in wanted.items())
-
+    records: list[Record] = []
+    if folder is None:
+        if not (only_report and results):
+            raise click.UsageError("give -o FOLDER, or --report and --results FILE to show what was kept before")
+    elif only_report:
         records = read_folder(folder, shown)
     else:
         if not sources:
@@ -161,15 +175,20 @@ def command(
         if failures and not any(folder.glob("*.json")):
             raise click.exceptions.Exit(EXIT_FAILED)
         records = read_folder(folder)
-    table = markdown(records, metrics, floats=floats)
+    rows = rows_of(records, floats)
+    if results is not None:
+        rows = [row for row in keep_rows(results, rows) if not only_report or shown(row)]
+        if not rows:
+            raise ValueError(f"{results} holds no such row: ask for others, or measure them first")
+    table = markdown(rows, metrics)
     if table_path is not None:
         with write_atomically(table_path) as draft:
             draft.write_text(table + "\n", encoding="utf-8")
     for page in pages:
-        update_page(page, records, metrics)
+        update_page(page, rows, metrics)
     click.echo(json.dumps(records, indent=2) if as_json else table)
     if plots is not None:
-        for path in plot_all(records, plots, metrics[0] if metrics else "DUCH mAP@20"):
+        for path in plot_all(rows, plots, metrics[0] if metrics else "DUCH mAP@20"):
             click.echo(f"drawn: {path}", err=True)
     if failures:
         raise click.exceptions.Exit(EXIT_FAILED)

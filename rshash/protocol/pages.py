@@ -1,4 +1,4 @@
-"""Records in; the results of a README and the page of methods out, between markers that the pages hold."""
+"""Rows in; the results of a README and the page of methods out, between markers that the pages hold."""
 
 from collections.abc import Sequence
 from inspect import getsourcefile
@@ -8,9 +8,9 @@ import rshash
 from rshash.files import check_marked, replace_marked
 from rshash.methods import METHODS
 from rshash.protocol.published import OTHER_FEATURES, Published, published
-from rshash.protocol.record import Record
+from rshash.protocol.rows import PAPER_METRIC, PAPER_SEED, Row
 from rshash.protocol.summary import summary
-from rshash.protocol.table import PAPER_METRIC, PAPER_SEED, both_ways, line, markdown, rows_of
+from rshash.protocol.table import both_ways, line, markdown
 
 TABLE = "<!-- compare:table -->", "<!-- compare:table end -->"
 METHODS_TABLE = "<!-- compare:methods -->", "<!-- compare:methods end -->"
@@ -28,12 +28,12 @@ def check_pages(pages: Sequence[Path]) -> None:
         _markers(page)
 
 
-def update_page(page: Path, records: Sequence[Record], metrics: Sequence[str] = ()) -> None:
+def update_page(page: Path, rows: Sequence[Row], metrics: Sequence[str] = ()) -> None:
     """Replace what stands between the markers of a page.
 
     Args:
         page: holds any of `TABLE`, `METHODS_TABLE`, `SUMMARY`.
-        records: to make the tables of.
+        rows: to make the tables of.
         metrics: columns of the table of runs.
 
     Raises:
@@ -41,23 +41,21 @@ def update_page(page: Path, records: Sequence[Record], metrics: Sequence[str] = 
     """
     for markers in _markers(page):
         if markers == TABLE:
-            text = markdown(records, metrics)
+            text = markdown(rows, metrics)
         else:
-            text = methods_markdown(records) if markers == METHODS_TABLE else summary(records)
+            text = methods_markdown(rows) if markers == METHODS_TABLE else summary(rows)
         replace_marked(page, *markers, text)
 
 
-def methods_markdown(records: Sequence[Record], n_bits: int = 64) -> str:
+def methods_markdown(rows: Sequence[Row], n_bits: int = 64) -> str:
     """Return a row for each method: supervision, losses, where its code is, our figures and the published ones.
 
     Args:
-        records: of a comparison; figures are of the papers' split seed, methods without a variant, clean pairs and the
+        rows: of a comparison; figures are of the papers' split seed, methods without a variant, clean pairs and the
             noisiest ones that occur.
         n_bits: width of the codes.
     """
-    shown = [
-        row for row in rows_of(records) if (row.split, row.n_bits, row.variant) == (f"duch {PAPER_SEED}", n_bits, "")
-    ]
+    shown = [row for row in rows if (row.split, row.n_bits, row.variant) == (f"duch {PAPER_SEED}", n_bits, "")]
     noisiest = max((row.noise for row in shown), default=0.0)
     places = sorted({(row.data, row.noise) for row in shown if row.noise in (0.0, noisiest)})
     ours = [f"{data}{f', noise {noise:g}' if noise else ''}, here" for data, noise in places]

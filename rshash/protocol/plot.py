@@ -1,4 +1,4 @@
-"""Records in, pictures out: methods ranked, mAP against bits and noise, precision at k and against recall."""
+"""Rows in, pictures out: methods ranked, mAP against bits and noise, precision at k and against recall."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,8 +11,7 @@ from rshash.extras import require
 from rshash.files import write_atomically
 from rshash.methods import METHODS
 from rshash.protocol.published import published
-from rshash.protocol.record import Record
-from rshash.protocol.table import DIRECTIONS, PAPER_METRIC, PAPER_SEED, Row, mean_of_both, rows_of
+from rshash.protocol.rows import DIRECTIONS, PAPER_METRIC, PAPER_SEED, Row
 
 COLOURS = ("#1b6ca8", "#e08e2b", "#5d9e4f", "#b5475a", "#7a66a8", "#8c8c8c", "#3fa7a7", "#a6813f", "#d16ba5", "#34495e")
 
@@ -22,13 +21,11 @@ Line = tuple[str, list[float], list[float], list[float]]
 """Name, places, heights and half widths of the band around them."""
 
 
-def plot_all(
-    records: Sequence[Record], folder: Path, metric: str = PAPER_METRIC, n_bits: int | None = None
-) -> list[Path]:
-    """Draw every picture that the records have enough points for.
+def plot_all(rows: Sequence[Row], folder: Path, metric: str = PAPER_METRIC, n_bits: int | None = None) -> list[Path]:
+    """Draw every picture that the rows have enough points for.
 
     Args:
-        records: of a comparison; those of the DUCH split are drawn.
+        rows: of a comparison; those of the DUCH split are drawn.
         folder: made where it is missing.
         metric: column that is drawn against bits and noise.
         n_bits: width of the codes in pictures that are of one width; None takes 64, or the widest if none has 64.
@@ -43,7 +40,7 @@ def plot_all(
         ValueError: if there is nothing to draw.
     """
     require("matplotlib.figure", "bench")
-    rows = [row for row in rows_of(records) if row.split.startswith("duch")]
+    rows = [row for row in rows if row.split.startswith("duch")]
     widths = {row.n_bits for row in rows}
     if n_bits is None:
         n_bits = 64 if 64 in widths else max(widths, default=64)
@@ -66,7 +63,7 @@ def plot_all(
             "recall": ("recall within r", FOUND, wide, partial(_within, _of_width(clean, n_bits))),
         }
         ending = f"{re.sub(r'[^A-Za-z0-9]+', '-', f'{data}-{split}')}.png"
-        means = [(mean_of_both(row, metric), row) for row in _of_width(clean, n_bits)]
+        means = [(row.mean_of_both(metric), row) for row in _of_width(clean, n_bits)]
         ranked = sorted(((mean, row) for mean, row in means if mean is not None), key=lambda pair: pair[0])
         if len(ranked) > 1:
             drawn.append(folder / f"methods-{ending}")
@@ -98,7 +95,8 @@ def _against(rows: Sequence[Row], way: str, metric: str, axis: str) -> list[Line
 
 
 def _precision_at_k(rows: Sequence[Row], way: str) -> list[Line]:
-    return [(row.label, *_columns(_numbered(row, way, r"P@(\d+)"))) for row in rows]
+    lines: list[Line] = [(row.label, *_columns(_numbered(row, way, r"P@(\d+)"))) for row in rows]
+    return [line for line in lines if line[1]]
 
 
 def _within(rows: Sequence[Row], way: str) -> list[Line]:
@@ -113,12 +111,9 @@ def _within(rows: Sequence[Row], way: str) -> list[Line]:
 
 def _numbered(row: Row, way: str, pattern: str) -> list[tuple[float, float, float]]:
     """Return (number, mean, deviation) of the columns whose name fits a pattern with a number in it."""
-    found = []
-    for column in row.records[0]["scores"].get(row.ranking, {}).get(way, {}):
-        match, figure = re.fullmatch(pattern, column), row.figure(way, column)
-        if match and figure is not None:
-            found.append((float(match[1]), figure[0], figure[1] or 0.0))
-    return sorted(found)
+    numbered = {column: re.fullmatch(pattern, column[1]) for column in row.figures if column[0] == way}
+    found = [(float(match[1]), *row.figures[column]) for column, match in numbered.items() if match]
+    return sorted((number, mean, deviation or 0.0) for number, mean, deviation in found)
 
 
 def _columns(points: Sequence[tuple[float, float, float]]) -> tuple[list[float], list[float], list[float]]:

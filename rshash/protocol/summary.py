@@ -1,20 +1,11 @@
-"""Records in, a short Markdown table out: one method at every place, beside the best of the others."""
+"""Rows in, a short Markdown table out: one method at every place, beside the best of the others."""
 
 from collections.abc import Iterable, Sequence
 
+from rshash.protocol.perform import Settings
 from rshash.protocol.published import OTHER_FEATURES, Published
-from rshash.protocol.record import Record
-from rshash.protocol.table import (
-    METRICS,
-    PAPER_METRIC,
-    Row,
-    both_ways,
-    line,
-    mean_of_both,
-    published_beside,
-    rows_of,
-    short,
-)
+from rshash.protocol.rows import METRICS, PAPER_METRIC, Row
+from rshash.protocol.table import both_ways, line, published_beside, short
 
 METHOD = "consensus"
 NOTES = (
@@ -24,12 +15,12 @@ NOTES = (
 )
 
 
-def summary(records: Sequence[Record]) -> str:
+def summary(rows: Sequence[Row]) -> str:
     """Return a row for each data set, split, noise and width at which `METHOD` was measured.
 
     Args:
-        records: of a comparison; those of the DUCH split, of methods without a variant and with the default encoders
-            are looked at. The others are hashing methods, and what papers print.
+        rows: of a comparison; those of the DUCH split, of methods without a variant are looked at, and with
+            the default image encoder, if any have it. The others are hashing methods, and what papers print.
 
     Returns:
         Markdown: the table and below it what its columns mean.
@@ -37,7 +28,10 @@ def summary(records: Sequence[Record]) -> str:
     Raises:
         ValueError: if there is no such row.
     """
-    rows = [row for row in rows_of(records) if row.split.startswith("duch") and row.label == row.method]
+    plain = [row for row in rows if row.split.startswith("duch") and not row.variant and row.ranking == "hamming"]
+    encoders = [row.image_encoder for row in plain]
+    encoder = Settings.image_encoder if Settings.image_encoder in encoders else min(encoders, default="")
+    rows = [row for row in plain if row.image_encoder == encoder]
     if not any(row.method == METHOD for row in rows):
         raise ValueError(
             f"the summary shows {METHOD!r} on the DUCH split, and there is no run of it: measure one first"
@@ -47,9 +41,8 @@ def summary(records: Sequence[Record]) -> str:
     lines.append(line(["---"] * 4 + ["---:"] * 6))
     for row in rows:
         if row.method == METHOD:
-            place = row.data, row.split, row.noise, row.n_bits
-            rivals = [other for other in rows if (other.data, other.split, other.noise, other.n_bits) == place]
-            cells = [row.data, row.split, f"{row.noise:g}", str(row.n_bits), str(len(row.records))]
+            rivals = [other for other in rows if other.place == row.place]
+            cells = [row.data, row.split, f"{row.noise:g}", str(row.n_bits), str(row.runs)]
             cells += [both_ways(row, metric) for metric in METRICS["duch"][::-1]]
             lines.append(line([*cells, _best_here(rivals), _best_published(published_beside(row))]))
     return "\n".join([*lines, "", f"*{NOTES} {OTHER_FEATURES}*"])
@@ -57,12 +50,12 @@ def summary(records: Sequence[Record]) -> str:
 
 def _best_here(rows: Sequence[Row]) -> str:
     rivals = [row for row in rows if row.method != METHOD]
-    means = [mean_of_both(row, PAPER_METRIC) for row in rivals]
+    means = [row.mean_of_both(PAPER_METRIC) for row in rivals]
     known = [(mean, row) for mean, row in zip(means, rivals, strict=True) if mean is not None]
     if not known:
         return "–"
     best = max(known, key=lambda pair: pair[0])[1]
-    runs = f"{len(best.records)} run{'s' if len(best.records) > 1 else ''}"
+    runs = f"{best.runs} run{'s' if best.runs > 1 else ''}"
     needs = runs if best.supervision == "none" else f"{best.supervision}; {runs}"
     return f"`{best.method}` ({needs}) {both_ways(best, PAPER_METRIC)}"
 
