@@ -20,7 +20,7 @@ from rshash.protocol.perform import Settings, perform, recorded_radii
 from rshash.protocol.plan import Run, check_data, grid
 from rshash.protocol.plot import plot_all
 from rshash.protocol.record import check_metrics, find_record, read_folder, run_of, score, write_record
-from rshash.protocol.rows import rows_of
+from rshash.protocol.rows import merge_rows, rows_of
 from rshash.protocol.runner import Clock, compare
 from rshash.protocol.table import markdown
 
@@ -215,7 +215,7 @@ def test_other_settings_of_a_row_are_refused_before_any_training(comparison, sce
 def test_a_table_of_real_runs_has_a_row_for_each_setting(comparison):
     folder, _ = comparison
     records = read_folder(folder)
-    duch, official, notes = markdown(rows_of(records, floats=True)).split("\n\n")
+    duch, official, notes = markdown(merge_rows([*rows_of(records), *rows_of(records, "cosine")])).split("\n\n")
     for table, n_settings in ((duch.splitlines(), 3), (official.splitlines(), 1)):
         assert len({line.count("|") for line in table}) == 1
         assert len(table) == 2 + 2 * n_settings
@@ -341,8 +341,19 @@ def test_the_command_trains_once_and_reports_again(tmp_path, trained, monkeypatc
     kept = f"compare --report --results {tmp_path}/results.csv".split()
     filled = CliRunner().invoke(main, [*kept, "-o", f"{tmp_path}/runs"])
     assert filled.exit_code == 0, filled.output
-    assert CliRunner().invoke(main, [*kept, "--bits", "8", "--seed", "0"]).stdout == filled.stdout
-    assert "holds no such row: ask" in CliRunner().invoke(main, [*kept, "--bits", "9"]).stderr
+    assert CliRunner().invoke(main, [*kept, "--bits", "8"]).stdout == filled.stdout
+    for words, message in {
+        "--bits 9": "results.csv holds nothing of the kind: ask for other rows",
+        "--metric P@5": "results.csv holds nothing of the kind: ask for other rows",
+        "--seed 0": "--seed and --split-seed are of records: give -o",
+        "--json": "--json, --seed and --split-seed are of records: give -o",
+    }.items():
+        refused = CliRunner().invoke(main, [*kept, *words.split()])
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+    floats = CliRunner().invoke(main, [*kept, "-o", f"{tmp_path}/runs", "--floats"])
+    assert "| duch (quick), float, small-cnn |" in floats.stdout
+    assert CliRunner().invoke(main, kept).stdout == filled.stdout
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(plot, "plot_all", Mock(side_effect=ValueError("no picture has two points")))
     undrawn = CliRunner().invoke(main, [*shown, "--plots", f"{tmp_path}/plots"])

@@ -1,6 +1,4 @@
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +9,7 @@ from rshash.protocol.pages import METHODS_TABLE, SUMMARY, TABLE, methods_markdow
 from rshash.protocol.plan import Run
 from rshash.protocol.plot import plot_all
 from rshash.protocol.published import published
-from rshash.protocol.record import MEAN_RECALL
-from rshash.protocol.rows import METRICS, keep_rows, read_rows, rows_of, write_rows
+from rshash.protocol.rows import merge_rows, rows_of
 from rshash.protocol.summary import summary
 from rshash.protocol.table import markdown
 
@@ -23,6 +20,24 @@ def test_rows_are_means_and_sample_deviations_over_seeds():
     (row,) = rows_of(records)
     assert row.figure("i2t", "mAP@20") == (pytest.approx(0.3), pytest.approx(0.26457513))
     assert "| .300 ± .265 | .300 ± .265 |" in markdown([row], ["mAP@20"])
+
+
+def test_rows_of_captions_by_two_encoders_are_never_one():
+    first, second = (record(Run("ucm", "duch", 64), mAP=score) for score in (0.5, 0.9))
+    second["settings"] = {**first["settings"], "caption_encoder": "c"}
+    with pytest.raises(ValueError, match="duch at 64 bits on ucm is of captions by b and by c"):
+        merge_rows([*rows_of([first]), *rows_of([second])])
+
+
+def test_the_same_heads_before_signs_are_a_row_of_their_own():
+    codes, floats = record(Run("ucm", "duch", 64), mAP=0.5), record(Run("ucm", "contrastive", 64), mAP=0.6)
+    codes["scores"]["cosine"] = {"i2t": {"mAP": 0.9}, "t2i": {"mAP": 0.9}}
+    rows = merge_rows([*rows_of([codes, floats]), *rows_of([codes, floats], "cosine")])
+    assert [(row.label, row.mean_of_both("mAP")) for row in rows] == [
+        ("contrastive, float", 0.6),
+        ("duch", 0.5),
+        ("duch, float", 0.9),
+    ]
 
 
 def test_a_figure_that_some_runs_lack_is_no_mean_of_the_others():
@@ -140,26 +155,11 @@ def test_the_summary_sets_one_method_beside_the_best_others():
     ]
     with pytest.raises(ValueError, match="there is no run of it"):
         summary(rows_of(records[2:5]))
-
-
-@pytest.mark.parametrize(
-    ("results", "pages"),
-    [
-        ("docs/results.csv", ["README.md", "docs/methods.md", "docs/results.md"]),
-        ("docs/official.csv", ["docs/official.md"]),
-    ],
-)
-def test_pages_show_the_results_that_are_kept(results, pages, tmp_path):
-    folder = Path(__file__).parents[1]
-    rows = read_rows(folder / results)
-    for page in pages:
-        written = (folder / page).read_text(encoding="utf-8")
-        copy = tmp_path / "page.md"
-        copy.write_text(written, encoding="utf-8")
-        update_page(copy, rows)
-        assert copy.read_text(encoding="utf-8") == written, (
-            f"rshash compare --report --results {results} --update {page}"
-        )
+    for found in records:
+        found["settings"] = {**found["settings"], "image_encoder": "z"}
+    records[2]["settings"]["image_encoder"] = "a"
+    *_, line, _, _ = summary(rows_of(records)).splitlines()
+    assert "| .900 / .900 | `dcmh` (labels; 1 run) .850" in line
 
 
 def test_published_figures_are_of_methods_that_exist():
@@ -188,64 +188,3 @@ def test_pages_are_filled_between_their_markers(tmp_path):
     page.write_text(TABLE[0])
     with pytest.raises(ValueError, match="once each"):
         update_page(page, rows)
-
-
-@pytest.fixture
-def rows():
-    """Three rows: two runs of codes, one of floats, one of the official split."""
-    runs = [Run("ucm", "duch", 64, seed=seed, variant='a, "b"') for seed in (0, 1)]
-    shown = dict.fromkeys(METRICS["duch"], 0.123456)
-    records = [record(run, **shown, **{"P@5": 0.5}) for run in runs]
-    floating = record(Run("ucm", "contrastive", 16, 0.5, split_seed=7), **shown)
-    floating["scores"] = {"cosine": floating["scores"]["hamming"]}
-    official = {"expected R@1": 0.25, "expected R@5": 0.5, "expected R@10": 0.75}
-    records += [floating, record(Run("ucm", "duch", 64, split="official", split_seed=0), **official)]
-    return rows_of(records)
-
-
-def test_rows_come_back_from_the_file_that_keeps_them(rows, tmp_path):
-    path = tmp_path / "results.csv"
-    assert keep_rows(path, rows) == rows
-    back = read_rows(path)
-    assert [row.label for row in back] == ['duch (a, "b")', "contrastive, float", "duch"]
-    for row, original in zip(back, rows, strict=True):
-        assert replace(row, figures={}) == replace(original, figures={})
-        assert row.figures == {column: figure for column, figure in original.figures.items() if column[1] != "P@5"}
-    assert back[2].figure("", MEAN_RECALL) == (0.5, None)
-    text = path.read_text()
-    assert keep_rows(path, []) == back
-    assert path.read_text() == text
-
-
-def test_rows_measured_again_replace_those_that_were_kept(rows, tmp_path):
-    path = tmp_path / "results.csv"
-    keep_rows(path, rows)
-    keep_rows(path, [replace(rows[0], runs=5), replace(rows[0], n_bits=128)])
-    assert [(row.label, row.n_bits, row.runs) for row in read_rows(path)] == [
-        ('duch (a, "b")', 64, 5),
-        ('duch (a, "b")', 128, 2),
-        ("contrastive, float", 16, 1),
-        ("duch", 64, 1),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("runs,seconds", "runs", "is no CSV of results: it lacks seconds; rshash compare --results makes one"),
-        (",64,", ",many,", r"results\.csv, line 2 is damaged: invalid literal for int"),
-        ("0.123456", "nan", r"line 2 is damaged: i2t DUCH mAP@20 is nan.* ± .*; expected finite numbers"),
-        ("30,", "", r"line 2 is damaged: expected \d+ cells"),
-        ("30,", "30,,", r"line 2 is damaged: expected \d+ cells"),
-        ("duch 42", "d\xfcch", "is no CSV of results: 'utf-8' codec can't decode"),
-    ],
-)
-def test_a_damaged_file_of_rows_is_refused_by_line(old, new, message, rows, tmp_path):
-    path = tmp_path / "results.csv"
-    write_rows(path, rows)
-    text = path.read_text()
-    damaged = text.replace(old, new).encode("latin-1")
-    path.write_bytes(damaged)
-    with pytest.raises(ValueError, match=message):
-        keep_rows(path, rows)
-    assert path.read_bytes() == damaged

@@ -41,12 +41,15 @@ EXIT_FAILED = 1
     "--option", "settings", metavar="NAME=VALUE", multiple=True, help="Setting of every method; needs --variant."
 )
 @click.option("--variant", default="", help="What these runs are called beside those of the defaults.")
-@click.option("-o", "--output", "folder", type=options.OUTPUT, help="Folder of the records.")
+@click.option(
+    "-o", "--output", "folder", type=options.OUTPUT, help="Folder of the records; only --report --results needs none."
+)
 @click.option("--report", "only_report", is_flag=True, help="Train nothing; report on the records that are there.")
 @click.option(
     "--results",
     type=options.OUTPUT_FILE,
-    help="Keep the rows of the table in this CSV, too; rows it holds already are shown, those measured again replaced.",
+    help="Keep the rows of the table in this CSV: means over seeds of the default columns. Rows that it holds already "
+    "are shown, too; those measured again are replaced, by no fewer runs.",
 )
 @click.option("--metric", "metrics", multiple=True, help="Column of the table; repeatable.  [default: by split]")
 @click.option("--floats", is_flag=True, help="Also show each head before signs are taken, ranked by cosine.")
@@ -106,7 +109,8 @@ def command(
 
     Interrupt it and give the same command again: finished runs are not done twice. Several commands may fill one
     folder at a time, they share the runs, and the table shows all that is in it. Columns of different definitions of a
-    metric are never mixed.
+    metric are never mixed. Rows kept with --results outlive the records: tables, pages and pictures can be made of them
+    alone.
 
     \b
     Examples:
@@ -123,7 +127,8 @@ def command(
     from rshash.protocol.plan import Run
     from rshash.protocol.plot import plot_all
     from rshash.protocol.record import Record, check_metrics, read_folder
-    from rshash.protocol.rows import Row, keep_rows, read_rows, rows_of
+    from rshash.protocol.results import keep_rows, read_rows
+    from rshash.protocol.rows import METRICS, PAPER_METRIC, Row, columns_of, merge_rows, rows_of
     from rshash.protocol.table import markdown
 
     if results is not None and results.exists():
@@ -132,18 +137,21 @@ def command(
     check_metrics(metrics)
     if plots is not None:
         require("matplotlib", "bench")
-    wanted = {"method": methods, "n_bits": bits, "noise": noise, "seed": seeds, "split_seed": split_seeds}
+    of_rows = {"method": methods, "n_bits": bits, "noise": noise}
+    of_runs = of_rows | {"seed": seeds, "split_seed": split_seeds}
 
-    def shown(run: Run | Row) -> bool:
-        return all(getattr(run, name) in chosen for name, chosen in wanted.items() if chosen and hasattr(run, name))
+    def chosen(found: Run | Row, by: dict[str, tuple[Any, ...]]) -> bool:
+        return all(getattr(found, name) in choice for name, choice in by.items() if choice)
 
     failures: dict[str, str] = {}
     records: list[Record] = []
     if folder is None:
         if not (only_report and results):
             raise click.UsageError("give -o FOLDER, or --report and --results FILE to show what was kept before")
+        if as_json or seeds or split_seeds:
+            raise click.UsageError("--json, --seed and --split-seed are of records: give -o, the folder that has them")
     elif only_report:
-        records = read_folder(folder, shown)
+        records = read_folder(folder, lambda run: chosen(run, of_runs))
     else:
         if not sources:
             raise click.UsageError("give --data CAPTIONS IMAGES at least once, or --report")
@@ -175,12 +183,12 @@ def command(
         if failures and not any(folder.glob("*.json")):
             raise click.exceptions.Exit(EXIT_FAILED)
         records = read_folder(folder)
-    rows = rows_of(records, floats)
+    rows = rows_of(records)
     if results is not None:
-        rows = [row for row in keep_rows(results, rows) if not only_report or shown(row)]
-        if not rows:
-            raise ValueError(f"{results} holds no such row: ask for others, or measure them first")
-    table = markdown(rows, metrics)
+        rows = [row for row in keep_rows(results, rows) if not only_report or chosen(row, of_rows)]
+    if folder is None and not any(row.figures.keys() & columns_of(metrics or METRICS[row.protocol]) for row in rows):
+        raise ValueError(f"{results} holds nothing of the kind: ask for other rows or columns, or give -o FOLDER")
+    table = markdown(merge_rows([*rows, *rows_of(records, "cosine")]) if floats else rows, metrics)
     if table_path is not None:
         with write_atomically(table_path) as draft:
             draft.write_text(table + "\n", encoding="utf-8")
@@ -188,7 +196,7 @@ def command(
         update_page(page, rows, metrics)
     click.echo(json.dumps(records, indent=2) if as_json else table)
     if plots is not None:
-        for path in plot_all(rows, plots, metrics[0] if metrics else "DUCH mAP@20"):
+        for path in plot_all(rows, plots, metrics[0] if metrics else PAPER_METRIC):
             click.echo(f"drawn: {path}", err=True)
     if failures:
         raise click.exceptions.Exit(EXIT_FAILED)

@@ -8,7 +8,7 @@ import rshash
 from rshash.files import check_marked, replace_marked
 from rshash.methods import METHODS
 from rshash.protocol.published import OTHER_FEATURES, Published, published
-from rshash.protocol.rows import PAPER_METRIC, PAPER_SEED, Row
+from rshash.protocol.rows import PAPER_METRIC, PAPER_SEED, PAPER_SPLIT, Row
 from rshash.protocol.summary import summary
 from rshash.protocol.table import both_ways, line, markdown
 
@@ -55,7 +55,7 @@ def methods_markdown(rows: Sequence[Row], n_bits: int = 64) -> str:
             noisiest ones that occur.
         n_bits: width of the codes.
     """
-    shown = [row for row in rows if (row.split, row.n_bits, row.variant) == (f"duch {PAPER_SEED}", n_bits, "")]
+    shown = [row for row in rows if (row.split, row.n_bits, row.variant) == (PAPER_SPLIT, n_bits, "")]
     noisiest = max((row.noise for row in shown), default=0.0)
     places = sorted({(row.data, row.noise) for row in shown if row.noise in (0.0, noisiest)})
     ours = [f"{data}{f', noise {noise:g}' if noise else ''}, here" for data, noise in places]

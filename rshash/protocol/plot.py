@@ -11,7 +11,7 @@ from rshash.extras import require
 from rshash.files import write_atomically
 from rshash.methods import METHODS
 from rshash.protocol.published import published
-from rshash.protocol.rows import DIRECTIONS, PAPER_METRIC, PAPER_SEED, Row
+from rshash.protocol.rows import DIRECTIONS, PAPER_METRIC, PAPER_SPLIT, Row
 
 COLOURS = ("#1b6ca8", "#e08e2b", "#5d9e4f", "#b5475a", "#7a66a8", "#8c8c8c", "#3fa7a7", "#a6813f", "#d16ba5", "#34495e")
 
@@ -40,7 +40,7 @@ def plot_all(rows: Sequence[Row], folder: Path, metric: str = PAPER_METRIC, n_bi
         ValueError: if there is nothing to draw.
     """
     require("matplotlib.figure", "bench")
-    rows = [row for row in rows if row.split.startswith("duch")]
+    rows = [row for row in rows if row.protocol == "duch"]
     widths = {row.n_bits for row in rows}
     if n_bits is None:
         n_bits = 64 if 64 in widths else max(widths, default=64)
@@ -122,7 +122,7 @@ def _columns(points: Sequence[tuple[float, float, float]]) -> tuple[list[float],
 
 def _published(data: str, split: str, metric: str, name: str, n_bits: int) -> dict[str, list[Line]]:
     """Return published lines of the same metric, for the pictures against bits and noise of the papers' split."""
-    if split != f"duch {PAPER_SEED}" or name not in ("bits", "noise"):
+    if split != PAPER_SPLIT or name not in ("bits", "noise"):
         return {way: [] for way in DIRECTIONS}
     printed = [row for row in published() if row.data == data and row.metric == metric]
     printed = [row for row in printed if (row.noise == 0 if name == "bits" else row.n_bits == n_bits)]

@@ -1,24 +1,27 @@
-"""Records in, rows out: means over runs that differ in seeds only, kept as CSV, where they outlive their records.
+"""Records in, rows out: means and deviations over runs that differ in seeds only.
 
 A row holds one ranking of one method at one place: data set, split, noise and width. Tables, pages and pictures are
 made of rows.
 """
 
-import csv
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any, get_type_hints
+from math import fsum, isfinite, sqrt
+from statistics import fmean
+from typing import Any
 
-from rshash.files import write_atomically
+from rshash.codes import code_bytes
 from rshash.methods import METHODS
+from rshash.names import unknown_name
 from rshash.protocol.perform import Settings
 from rshash.protocol.record import MEAN_RECALL, Record, check_alike, main_ranking, run_of, score
 
 PAPER_SEED = 42
 """Split seed of the papers' code, on which methods were tuned; runs of all other seeds share a row."""
+
+PAPER_SPLIT = f"duch {PAPER_SEED}"
+SPLITS = {PAPER_SPLIT: "duch", "duch, other seeds": "duch", "official": "official"}
+"""What rows call their split → the protocol it belongs to."""
 
 PAPER_METRIC = "DUCH mAP@20"
 """The one that most papers of this field print."""
@@ -27,8 +30,9 @@ METRICS = {
     "duch": (PAPER_METRIC, "mAP@20", "mAP"),
     "official": ("expected R@1", "expected R@5", "expected R@10", MEAN_RECALL),
 }
-"""Split → what tables show unless others are asked for, and what is kept as CSV."""
+"""Protocol → what tables show unless others are asked for, and all that is kept as CSV."""
 
+RANKINGS = "hamming", "cosine"
 DIRECTIONS = {"i2t": "image → text", "t2i": "text → image"}
 
 Figure = tuple[float, float | None]
@@ -41,17 +45,20 @@ class Row:
 
     Attributes:
         data: name of the data set.
-        split: "duch 42", "duch, other seeds" or "official".
+        split: key of `SPLITS`.
         noise: probability of a wrong caption.
         n_bits: width of the codes.
         method: key of `METHODS`.
         variant: empty for the method's defaults.
-        ranking: "hamming" or "cosine".
+        ranking: one of `RANKINGS`.
         image_encoder: of the features.
         caption_encoder: likewise.
         runs: how many.
         seconds: of training, their mean.
         figures: (direction, metric) → mean and deviation; `MEAN_RECALL` has the direction "".
+
+    Raises:
+        ValueError: if one of them cannot be.
     """
 
     data: str
@@ -67,6 +74,19 @@ class Row:
     seconds: float
     figures: dict[tuple[str, str], Figure]
 
+    def __post_init__(self) -> None:
+        code_bytes(self.n_bits)
+        for what, name, known in (("split", self.split, SPLITS), ("ranking", self.ranking, RANKINGS)):
+            if name not in known:
+                raise unknown_name(what, name, known)
+        if not 0 <= self.noise <= 1:
+            raise ValueError(f"noise is {self.noise}; expected a probability, 0 to 1")
+        if self.runs < 1 or not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"runs are {self.runs} of {self.seconds} s; expected 1 or more, of 0 s or more")
+        for (way, metric), (mean, deviation) in self.figures.items():
+            if not (0 <= mean <= 1 and (deviation is None or (isfinite(deviation) and deviation >= 0))):
+                raise ValueError(f"{metric} {way} is {mean} ± {deviation}; expected a mean of 0 to 1 ± 0 or more")
+
     @property
     def label(self) -> str:
         """Method, variant, whether it is ranked by floats, and the image encoder where it is not the default."""
@@ -78,6 +98,11 @@ class Row:
     def place(self) -> tuple[str, str, float, int]:
         """Where methods are held against each other: data set, split, noise, bits."""
         return self.data, self.split, self.noise, self.n_bits
+
+    @property
+    def protocol(self) -> str:
+        """Key of `METRICS`: what is relevant, and how it is measured."""
+        return SPLITS[self.split]
 
     @property
     def supervision(self) -> str:
@@ -94,148 +119,66 @@ class Row:
         return fmean(known) if len(known) == len(DIRECTIONS) else None
 
 
-_CELLS = {name: kind for name, kind in get_type_hints(Row).items() if name != "figures"}
-"""Columns of the CSV before the figures → what they hold."""
-
-
 def columns_of(metrics: Iterable[str]) -> list[tuple[str, str]]:
     """Return the columns of a table as (direction, metric): both directions, but of `MEAN_RECALL`, which is of both."""
     return [(way, metric) for metric in metrics for way in ([""] if metric == MEAN_RECALL else DIRECTIONS)]
 
 
-def rows_of(records: Sequence[Record], floats: bool = False) -> list[Row]:
-    """Gather records into rows, in order of data, split, noise, bits and name.
+def rows_of(records: Sequence[Record], ranking: str | None = None) -> list[Row]:
+    """Gather records into rows, in order.
 
     Args:
         records: of a comparison.
-        floats: also make a row of the same heads ranked by cosine, before signs are taken.
+        ranking: "cosine" for the heads before signs are taken; None for each method's own.
 
     Raises:
         ValueError: if the runs of a row differ in more than their seeds.
     """
     check_alike(records)
-    rows: dict[tuple[Any, ...], list[Record]] = {}
+    gathered: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         run, settings = run_of(record), record["settings"]
         split = run.split
         if split == "duch":
-            split += f" {PAPER_SEED}" if run.split_seed == PAPER_SEED else ", other seeds"
-        encoders = settings["image_encoder"], settings["caption_encoder"]
-        for ranking in dict.fromkeys([main_ranking(run), *(["cosine"] if floats else [])]):
-            key = (run.data, split, run.noise, run.n_bits, run.method, run.variant, ranking, *encoders)
-            rows.setdefault(key, []).append(record)
-    found = []
-    for key, alike in rows.items():
+            split = PAPER_SPLIT if run.split_seed == PAPER_SEED else "duch, other seeds"
+        place = run.data, split, run.noise, run.n_bits, run.method, run.variant
+        by = ranking or main_ranking(run)
+        gathered.setdefault((*place, by, settings["image_encoder"], settings["caption_encoder"]), []).append(record)
+    rows = []
+    for key, alike in gathered.items():
         seconds = fmean(record["seconds"]["train"] for record in alike)
-        found.append(Row(*key, runs=len(alike), seconds=seconds, figures=_figures(alike, ranking=key[6])))
-    return _in_order(found)
+        rows.append(Row(*(*key, len(alike), seconds, _figures(alike, by=key[-3]))))
+    return merge_rows(rows)
 
 
-def _figures(records: Sequence[Record], ranking: str) -> dict[tuple[str, str], Figure]:
-    """Return the means of every column that all records have."""
-    ways = [record["scores"].get(ranking, {}) for record in records]
+def merge_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return rows in order of data, split, noise, bits and label; of several with all of these alike the last.
+
+    Raises:
+        ValueError: if two of these differ in their caption encoder.
+    """
+    merged: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        other = merged.setdefault((*row.place, row.label), row)
+        if row.caption_encoder != other.caption_encoder:
+            raise ValueError(
+                f"{row.label} at {row.n_bits} bits on {row.data} is of captions by {other.caption_encoder} and by "
+                f"{row.caption_encoder}, which must not share a row: keep them in two files"
+            )
+        merged[*row.place, row.label] = row
+    return [merged[key] for key in sorted(merged)]
+
+
+def _figures(records: Sequence[Record], by: str) -> dict[tuple[str, str], Figure]:
+    """Return the means of every column that all records have, ranked by one of `RANKINGS`."""
+    ways = [record["scores"].get(by, {}) for record in records]
     names = dict.fromkeys((way, name) for each in ways for way, scores in each.items() for name in scores)
     figures: dict[tuple[str, str], Figure] = {}
     for way, name in [*names, ("", MEAN_RECALL)]:
-        found = [score(record, way, name, ranking) for record in records]
+        found = [score(record, way, name, by) for record in records]
         values = [value for value in found if value is not None]
         if len(values) == len(found):
-            figures[way, name] = fmean(values), stdev(values) if len(values) > 1 else None
+            mean = fmean(values)
+            squares = fsum((value - mean) ** 2 for value in values)
+            figures[way, name] = mean, sqrt(squares / (len(values) - 1)) if len(values) > 1 else None
     return figures
-
-
-def keep_rows(path: Path, measured: Sequence[Row]) -> list[Row]:
-    """Put rows into a CSV file: one that it holds of the same place and label is replaced, all others stay.
-
-    Args:
-        path: of the file; made where it is missing.
-        measured: rows to put in; with none the file must be there.
-
-    Returns:
-        All rows that it holds now, in order; those just measured with all their figures.
-
-    Raises:
-        OSError, ValueError: as `read_rows` and `write_rows`.
-    """
-    kept = read_rows(path) if path.exists() or not measured else []
-    rows = _in_order({(*row.place, row.label): row for row in [*kept, *measured]}.values())
-    write_rows(path, rows)
-    return rows
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV, whole or not at all: names, runs and seconds, then means and deviations of `METRICS`.
-
-    Args:
-        path: of the file.
-        rows: what to keep; other figures than those of `METRICS` are left out.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    splits = [split for split in METRICS if any(row.split.startswith(split) for row in rows)]
-    columns = columns_of(metric for split in splits for metric in METRICS[split])
-    with write_atomically(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_CELLS, *(name for column in columns for name in _headings(*column))])
-        for row in rows:
-            figures = [number for column in columns for number in row.figures.get(column, (None, None))]
-            writer.writerow([_cell(value) for value in (*(getattr(row, name) for name in _CELLS), *figures)])
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read what `write_rows` wrote.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: naming the line, if it is no such file or is damaged.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            lines = [(reader.line_num, cells) for cells in reader]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no CSV of results: {error}") from None
-        names = reader.fieldnames or []
-    if missing := [name for name in _CELLS if name not in names]:
-        raise ValueError(
-            f"{path} is no CSV of results: it lacks {', '.join(missing)}; rshash compare --results makes one"
-        )
-    known = columns_of(metric for metrics in METRICS.values() for metric in metrics)
-    columns = [column for column in known if _headings(*column)[0] in names]
-    rows = []
-    for number, cells in lines:
-        try:
-            if None in cells or None in cells.values():
-                raise ValueError(f"expected {len(names)} cells")
-            values = {name: kind(cells[name]) for name, kind in _CELLS.items()}
-            figures = {column: figure for column in columns if (figure := _figure(cells, column))}
-            rows.append(Row(**values, figures=figures))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}, line {number} is damaged: {error}") from None
-    return rows
-
-
-def _figure(cells: dict[str, str], column: tuple[str, str]) -> Figure | None:
-    mean, deviation = (cells.get(name) for name in _headings(*column))
-    if not mean:
-        return None
-    figure = float(mean), float(deviation) if deviation else None
-    if not all(math.isfinite(number) for number in figure if number is not None):
-        raise ValueError(f"{' '.join(column).strip()} is {mean} ± {deviation}; expected finite numbers")
-    return figure
-
-
-def _headings(way: str, metric: str) -> tuple[str, str]:
-    """Return the names of the two columns of a figure in the CSV."""
-    name = f"{metric} {way}".strip()
-    return name, f"{name} sd"
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _in_order(rows: Iterable[Row]) -> list[Row]:
-    """Return rows by data, split, noise, bits and name."""
-    return sorted(rows, key=lambda row: (*row.place, row.label))

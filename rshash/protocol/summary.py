@@ -19,8 +19,9 @@ def summary(rows: Sequence[Row]) -> str:
     """Return a row for each data set, split, noise and width at which `METHOD` was measured.
 
     Args:
-        rows: of a comparison; those of the DUCH split, of methods without a variant are looked at, and with
-            the default image encoder, if any have it. The others are hashing methods, and what papers print.
+        rows: of a comparison; those of the DUCH split, of methods without a variant are looked at, and of one
+            image encoder, the default if `METHOD` was measured with it. The others are hashing methods, and what papers
+            print.
 
     Returns:
         Markdown: the table and below it what its columns mean.
@@ -28,8 +29,8 @@ def summary(rows: Sequence[Row]) -> str:
     Raises:
         ValueError: if there is no such row.
     """
-    plain = [row for row in rows if row.split.startswith("duch") and not row.variant and row.ranking == "hamming"]
-    encoders = [row.image_encoder for row in plain]
+    plain = [row for row in rows if row.protocol == "duch" and not row.variant and row.ranking == "hamming"]
+    encoders = {row.image_encoder for row in plain if row.method == METHOD}
     encoder = Settings.image_encoder if Settings.image_encoder in encoders else min(encoders, default="")
     rows = [row for row in plain if row.image_encoder == encoder]
     if not any(row.method == METHOD for row in rows):

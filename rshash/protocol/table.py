@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from rshash.protocol.published import OTHER_FEATURES, Published, published
 from rshash.protocol.record import MEAN_RECALL, check_metrics
-from rshash.protocol.rows import DIRECTIONS, METRICS, PAPER_SEED, Figure, Row, columns_of
+from rshash.protocol.rows import DIRECTIONS, METRICS, PAPER_SPLIT, Figure, Row, columns_of
 
 DEFINITIONS = {
     "DUCH mAP": "DUCH mAP@k: the first k relevant items count, wherever they rank",
@@ -35,9 +35,9 @@ def markdown(rows: Sequence[Row], metrics: Sequence[str] = ()) -> str:
     """
     check_metrics(metrics)
     tables, shown = [], set(metrics)
-    for split, columns in METRICS.items():
-        if of_split := [row for row in rows if row.split.startswith(split)]:
-            tables.append("\n".join(_table(of_split, metrics or columns)))
+    for protocol, columns in METRICS.items():
+        if alike := [row for row in rows if row.protocol == protocol]:
+            tables.append("\n".join(_table(alike, metrics or columns)))
             shown |= set(() if metrics else columns)
     notes = [text for start, text in DEFINITIONS.items() if any(metric.startswith(start) for metric in shown)]
     notes.append("± is the standard deviation over runs, which differ in training seed and, beside 42, in split seed")
@@ -74,7 +74,7 @@ def line(cells: Sequence[str]) -> str:
 
 def published_beside(row: Row) -> Iterator[Published]:
     """Yield what is published at the place of a row: its data, bits and noise, on the papers' split."""
-    if row.split == f"duch {PAPER_SEED}":
+    if row.split == PAPER_SPLIT:
         for printed in published():
             if (printed.data, printed.n_bits, printed.noise) == (row.data, row.n_bits, row.noise):
                 yield printed
