@@ -48,7 +48,7 @@ def pack_codes(relaxed: Any) -> Codes:
 
     Raises:
         TypeError: if the values cannot be negative (unsigned, bool) or are not real numbers.
-        ValueError: if ``relaxed`` is not 2-D, is wider than 4096 bits or holds NaN.
+        ValueError: if ``relaxed`` is not 2-D, is wider than 4096 bits, holds NaN, or is of integers that are 0/1 bits.
 
     >>> pack_codes(np.array([[0.9, -0.2, 0.0]]))
     array([[160]], dtype=uint8)
@@ -62,6 +62,11 @@ def pack_codes(relaxed: Any) -> Codes:
     if values.ndim != 2:
         raise ValueError(f"relaxed codes must have shape (N, n_bits), got {values.shape}")
     code_bytes(values.shape[1])
+    if values.dtype.kind == "i" and values.size and values.min() == 0 and values.max() <= 1:
+        raise ValueError(
+            "relaxed codes are integers of 0 and 1 alone, and the sign rule makes all of these ones: 0/1 bits must "
+            "become -1/+1 first (2 * bits - 1)"
+        )
     if values.dtype.kind == "f" and np.isnan(values).any():
         row = int(np.isnan(values).any(axis=1).argmax())
         raise ValueError(f"relaxed codes hold NaN (first in row {row}): NaN has no sign, so no bit")

@@ -41,6 +41,19 @@ def require(module: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != module.split(".")[0]:
             raise ImportError(f"{module} is installed but cannot be imported: {error}") from error
-        raise ImportError(
-            f'this needs the package {module.split(".")[0]}, which is not installed: pip install "rshash[{extra}]"'
-        ) from None
+        raise ImportError(_remedy(module, extra)) from None
+
+
+def explain(error: ImportError) -> str:
+    """Say of an import that failed which extra brings its module, where one does.
+
+    >>> explain(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    'this needs the package torch, which is not installed: pip install "rshash[train]"'
+    """
+    missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
+    return _remedy(missing, extra) if extra else str(error)
+
+
+def _remedy(module: str, extra: str) -> str:
+    return f'this needs the package {module.split(".")[0]}, which is not installed: pip install "rshash[{extra}]"'

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -280,3 +281,11 @@ def test_an_error_shows_its_place_on_request(monkeypatch, trained):
     monkeypatch.setenv("RSHASH_TRACEBACK", "1")
     result = rshash(f"search {trained}/nothing runway")
     assert isinstance(result.exception, FileNotFoundError)
+
+
+def test_a_package_that_is_missing_is_named_with_its_remedy(monkeypatch):
+    missing = ModuleNotFoundError("No module named 'torch'", name="torch")
+    monkeypatch.setattr("rshash.cli.import_module", Mock(side_effect=missing))
+    result = rshash("train")
+    assert result.exit_code == 2
+    assert 'the package torch, which is not installed: pip install "rshash[train]"' in result.stderr

@@ -58,6 +58,7 @@ def test_checking_views_the_same_memory(tmp_path):
         (np.zeros((1, MAX_BITS + 1), np.float16), ValueError, "got 4097"),
         (np.array([[1.0, 0.0], [np.nan, 1.0]]), ValueError, "hold NaN (first in row 1)"),
         (np.zeros((1, 8), np.uint8), TypeError, "got dtype uint8"),
+        (np.array([[0, 1], [1, 1]]), ValueError, "0/1 bits must become -1/+1 first (2 * bits - 1)"),
         (np.zeros((1, 8), bool), TypeError, "0/1 bits must become -1/+1 first"),
         (np.zeros((1, 8), complex), TypeError, "got dtype complex128"),
         (np.array([["a"]]), TypeError, "got dtype <U1"),

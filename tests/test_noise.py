@@ -249,6 +249,8 @@ def test_the_command_ranks_measures_and_draws(scenes, tmp_path, capsys):
     n_suspected = int(re.search(r"(\d+) of these more likely wrong", capsys.readouterr().out)[1])
     n_captions = sum(map(len, read_captions(scenes / "captions.json").captions))
     assert sum(map(len, read_captions(tmp_path / "cleaned.json").captions)) == n_captions - n_suspected
+    assert run([*common, "--cleaned", str(scenes / "images" / ".." / "captions.json")]) == 2
+    assert "is the file that is judged: name another" in capsys.readouterr().err
     outputs = ["-o", str(tmp_path / "wrong.csv"), "--picture", str(tmp_path / "wrong.png"), "--top", "4"]
     capsys.readouterr()
     assert run([*common, "--quiet", "--corrupt", "0.5", "--json", *outputs]) == 0

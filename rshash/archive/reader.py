@@ -186,7 +186,10 @@ class Archive:
             ImportError: if the packages it needs are missing.
         """
         if self.manifest.hasher is None:
-            raise ValueError(f"{self.path} holds codes only, no hasher: ask it with packed codes")
+            raise ValueError(
+                f"{self.path} holds codes only, no hasher to encode what asks: search it from Python with packed "
+                "codes, archive.search(codes), or make it with a hasher"
+            )
         from rshash.models.hasher import CrossModalHasher
 
         hasher = CrossModalHasher.load(self.path / self.manifest.hasher.folder)

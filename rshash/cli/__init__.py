@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 import rshash
+from rshash.extras import explain
 from rshash.names import unknown_name
 
 VERBS = {
@@ -80,7 +81,8 @@ class _Verbs(click.Group):
         except (ValueError, TypeError, OSError, ImportError, IndexError) as error:
             if os.environ.get("RSHASH_TRACEBACK") or isinstance(error, BrokenPipeError):
                 raise
-            raise _BadInput(str(error) or type(error).__name__) from error
+            message = explain(error) if isinstance(error, ImportError) else str(error)
+            raise _BadInput(message or type(error).__name__) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -26,7 +26,7 @@ def command(archive: Path, ids: tuple[str, ...], choice: choosing.Choice, yes: b
     Examples:
       rshash delete my.rshash chip_17.tif chip_4.tif
       rshash delete my.rshash --datetime ../2015-12 --yes
-      rshash duplicates my.rshash --radius 2 --surplus | rshash delete my.rshash --ids - --yes
+      rshash delete my.rshash --ids surplus.txt
     """
     if not (ids or choice):
         raise click.UsageError("name ids, or choose with --ids, --bbox, --datetime or --where")

@@ -22,14 +22,16 @@ def command(
     """Group the items of ARCHIVE whose codes lie within a radius of each other.
 
     One group a line, its ids with tabs between. A group holds all that can be reached by steps of at most the radius;
-    its first id is the one of the lowest row.
-    Conditions say among which items to look.
+    its first id is the one of the lowest row. Conditions say among which items to look.
+
+    Learnt codes say what kind of scene an item shows: equal codes may be of different images, so look at a group before
+    you delete its surplus (rshash delete --ids FILE).
 
     \b
     Examples:
       rshash duplicates my.rshash
       rshash duplicates my.rshash --radius 2 --datetime 2023 --json
-      rshash duplicates my.rshash --radius 2 --surplus | rshash delete my.rshash --ids - --yes
+      rshash duplicates my.rshash --surplus > surplus.txt
     """
     with opening.open_to_read(archive, damaged) as opened:
         found = opened.duplicates(radius, n_threads=threads, **choice.conditions(opened))

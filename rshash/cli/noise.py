@@ -74,6 +74,8 @@ def command(
     picture_format = None if picture is None else _format_of(picture)
     if cleaned is not None and corrupt:
         raise click.UsageError("--cleaned takes pairs as they are, --corrupt makes some wrong: give one of them")
+    if cleaned is not None and cleaned.resolve() == source.captions.resolve():
+        raise click.UsageError(f"--cleaned {cleaned} is the file that is judged: name another, so that nothing is lost")
     if output is not None and output.suffix not in (".json", ".csv"):
         raise click.UsageError(f"-o must end in .json or .csv, got {output}")
     if each and not corrupt:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     "--method",
     default="consensus",
     show_default=True,
-    help="Hashing method, a key of rshash.METHODS. The default encodes each image in three views, three passes of the "
-    """image encoder; --option 'encoded_views=["original"]' takes one.""",
+    help="Hashing method: consensus, duch, chnr, cca-itq or another of docs/methods.md. The default encodes each image "
+    """in three views, three passes of the image encoder; --option 'encoded_views=["original"]' takes one.""",
 )
 @click.option("--bits", type=int, default=64, show_default=True, help="Width of the codes, 1 to 4096.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of initialisation, batches and views.")
