@@ -159,6 +159,14 @@ def test_scenes_take_what_a_table_knows_of_them(trained, tmp_path):
         assert item["bbox"][0] > 9, "a chip's place is its own, not the scene's"
 
 
+@pytest.mark.parametrize("words", ["--chip 64", "--bands 3,2,1", "--max-nodata 0.1", "--crs EPSG:32632"])
+def test_options_of_scenes_are_refused_without_scenes(words, trained, images, tmp_path):
+    result = run("--hasher", trained / "a.hasher", "--images", images, "-o", tmp_path / "a", *words.split())
+    assert result.exit_code == 2
+    assert f"{words.split()[0]} says how scenes are cut into chips: give --scenes PATH" in result.stderr
+    assert not (tmp_path / "a").exists()
+
+
 def test_half_of_other_data_is_refused(trained, tmp_path):
     content = json.loads((trained / "scenes" / "captions.json").read_text())
     content["images"] = content["images"][:9]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rshash.cli import options
 
@@ -50,6 +51,11 @@ class SourceOptions:
             raise click.UsageError("give --captions or --table, not both")
         if not self.captions and (self.half or self.modality == "captions"):
             raise click.UsageError("--half and --of captions need --captions FILE")
+        given = click.get_current_context().get_parameter_source
+        for name in ("chip", "stride", "bands", "stretch", "max_nodata", "crs"):
+            if not self.scenes and given(name) is ParameterSource.COMMANDLINE:
+                option = f"--{name.replace('_', '-')}"
+                raise click.UsageError(f"{option} says how scenes are cut into chips: give --scenes PATH, too")
 
     def open(self, hasher: "CrossModalHasher", progress: bool) -> "Source":
         """Return the source.
