@@ -46,7 +46,7 @@ def test_rows_come_back_from_the_file_that_keeps_them(rows, path):
     assert back[2].figure("", MEAN_RECALL) == (0.5, None)
 
 
-def test_reading_writes_nothing(path, monkeypatch):
+def test_reading_writes_nothing(path):
     text = path.read_bytes()
     path.write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))  # as spreadsheets save it
     written = path.stat().st_mtime_ns
